@@ -1,0 +1,194 @@
+/**
+ * The outside world as the reconciler sees it: a state repository, a fleet of nodes, a clock.
+ * `providers/` implements these; `providers/sim` does so in memory under a virtual clock.
+ *
+ * @module
+ */
+import type { Gpu } from "../cluster/gpu.ts";
+import type { Activation, NodeName, NodeSpec } from "../cluster/node.ts";
+import type { Checkpoint, RunId, RunMeta, RunRecord } from "../jobs/run.ts";
+import type { Code, Program } from "../jobs/job.ts";
+
+/**
+ * What became of an operation.
+ * - `ok`: it happened
+ * - `retryable`: it certainly did not happen; trying again may help
+ * - `terminal`: it certainly did not happen; trying the same again cannot help
+ * - `unknown`: nobody knows (time-out, lost reply): observe before acting again
+ */
+export type Outcome<T> =
+  | { readonly kind: "ok"; readonly value: T }
+  | { readonly kind: "retryable"; readonly reason: string }
+  | { readonly kind: "terminal"; readonly reason: string }
+  | { readonly kind: "unknown"; readonly reason: string };
+
+/** Milliseconds since the Unix epoch, and a cancellable sleep. */
+export interface Clock {
+  now(): number;
+  /** Resolves after `ms`, or early when `signal` is aborted; never rejects. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+// ── the state repository ────────────────────────────────────────────────────────────────────
+
+/** Where the branches stand; undefined: the branch does not exist on the remote. */
+export interface Heads {
+  readonly desired: string | undefined;
+  readonly status: string | undefined;
+}
+
+/** One regular file (or symlink, or submodule: see `mode`) of a tree. */
+export interface TreeEntry {
+  /** `100644`, `100755`, `120000` (symlink) or `160000` (submodule). */
+  readonly mode: string;
+  readonly oid: string;
+  /** Bytes; 0 for submodules. */
+  readonly size: number;
+  readonly path: string;
+}
+
+/** A status commit to make. `files` are the whole new contents of the branch. */
+export interface StatusCommit {
+  /** Head that the files were computed from; undefined creates the branch. */
+  readonly base: string | undefined;
+  readonly files: ReadonlyMap<string, string>;
+  readonly message: string;
+}
+
+/** An archive of code that can be shipped to nodes. */
+export interface CodeArchive {
+  /** Names the content; the same content has the same digest (a git tree id). */
+  readonly digest: string;
+  /** An uncompressed tar. */
+  readonly tar: Uint8Array;
+}
+
+/** The git repository that holds the desired state and the status branch. */
+export interface StateRepository {
+  /** Fetches both branches. Anything but `ok` means: desired state unknown. */
+  refresh(): Promise<Outcome<Heads>>;
+  /** Lists all files of a commit, recursively, sorted by path. */
+  listTree(commit: string): Promise<readonly TreeEntry[]>;
+  /** Reads blobs by id. Larger ones than `maxBytes` are left out of the answer. */
+  readBlobs(oids: readonly string[], maxBytes: number): Promise<ReadonlyMap<string, Uint8Array>>;
+  /**
+   * Commits `files` on top of `base` and pushes by compare-and-swap. `ok` gives the new head;
+   * `retryable` means that the remote moved (refresh, rebuild, try again).
+   */
+  commitStatus(commit: StatusCommit): Promise<Outcome<string>>;
+  /** Raises the writer's epoch by a compare-and-swap push on `ugro/lease`; gives the new epoch. */
+  claimEpoch(owner: string): Promise<Outcome<number>>;
+  /** Tree id of a folder at a commit ("" is the root), or undefined when there is none. */
+  treeId(commit: string, path: string): Promise<string | undefined>;
+  /** Resolves `code: {git, rev}` to the tree id of that revision, fetching if needed. */
+  resolveCode(code: Extract<Code, { kind: "git" }>): Promise<Outcome<string>>;
+  /** Packs a tree by the id that `treeId` or `resolveCode` gave. */
+  archive(treeId: string): Promise<CodeArchive>;
+}
+
+// ── the fleet ───────────────────────────────────────────────────────────────────────────────
+
+/** What a launch tells a node. Paths that begin with `~/` are the node user's. */
+export interface LaunchSpec {
+  readonly nodes: number;
+  readonly gpusPerNode: number;
+  /** GPU uuids, or `cpu:K` slots on a node that has none. */
+  readonly gpus: readonly string[];
+  readonly master: {
+    readonly address: string; /** 0: choose a free port (rank 0 only). */
+    readonly port: number;
+  };
+  readonly localAddress: string;
+  readonly rendezvousId: string;
+  readonly interface?: string;
+  readonly launcher: "torchrun" | "processes";
+  readonly program: Program;
+  readonly args: readonly string[];
+  /** Digest of code shipped before by `putCode`; null: the code is on the node. */
+  readonly code: string | null;
+  /** Working directory: absolute, `~/…`, or relative to the code. */
+  readonly workdir: string | null;
+  readonly project: string | null;
+  readonly env: Readonly<Record<string, string>>;
+  readonly python: string;
+  readonly activation: Activation | null;
+  readonly checkpointDir: string;
+  readonly resumeFrom: string | null;
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly graceMs: number;
+  readonly meta: RunMeta;
+}
+
+/** Runs to look for checkpoints of, with every observation. */
+export interface CheckpointQuery {
+  readonly job: string;
+  readonly dir: string;
+  readonly pattern: string;
+  readonly marker?: string;
+}
+
+/** A reachable node, as just observed. */
+export interface ReachableNode {
+  readonly state: "reachable";
+  readonly node: NodeName;
+  readonly bootId: string;
+  /** undefined: `nvidia-smi` failed, so nothing is known about the GPUs (never "none"). */
+  readonly gpus: readonly Gpu[] | undefined;
+  readonly gpuProblem?: string;
+  readonly cpuCores: number;
+  readonly memoryTotalMiB: number;
+  readonly memoryAvailableMiB: number;
+  readonly diskFreeMiB: number;
+  readonly runs: readonly RunRecord[];
+  /** Newest first; of the jobs asked for only. */
+  readonly checkpoints: ReadonlyMap<string, readonly Checkpoint[]>;
+}
+
+/** A node about which nothing is known now. */
+export interface UnknownNode {
+  readonly state: "unknown";
+  readonly node: NodeName;
+  /** Since when, on the controller's clock. */
+  readonly sinceMs: number;
+  /** What failed and what to do, on one line. */
+  readonly reason: string;
+}
+
+export type NodeObservation = ReachableNode | UnknownNode;
+
+/** A node's answer to a launch. */
+export interface LaunchReply {
+  readonly run: RunRecord;
+  /** False when this attempt was launched here before: the earlier run is returned. */
+  readonly created: boolean;
+}
+
+/** All machines, each behind one long-lived session. */
+export interface Fleet {
+  /** Takes the nodes of the cluster; opens sessions to new ones, closes those that left. */
+  configure(nodes: readonly NodeSpec[], epoch: number): void;
+  /** Observes all nodes at once; never throws, never waits longer than its deadline. */
+  observe(queries: readonly CheckpointQuery[]): Promise<ReadonlyMap<NodeName, NodeObservation>>;
+  /** Starts one node's part of an attempt. Idempotent by (job, attempt, rank). */
+  launch(node: NodeName, run: RunId, spec: LaunchSpec): Promise<Outcome<LaunchReply>>;
+  /** Asks a run to stop: SIGTERM, `graceMs`, SIGKILL to the tree. Returns once it is recorded. */
+  stop(node: NodeName, run: RunId, graceMs: number, reason: string): Promise<Outcome<void>>;
+  /** Removes the records of ended attempts of a job up to `throughAttempt`. */
+  clean(node: NodeName, job: string, throughAttempt: number): Promise<Outcome<void>>;
+  /** Ships code unless the node has it. */
+  putCode(node: NodeName, archive: CodeArchive): Promise<Outcome<void>>;
+  /** True when the node is known to have this code already (no round trip). */
+  hasCode(node: NodeName, digest: string): boolean;
+  /** The last `bytes` of a log of a run; `local` is the local rank. */
+  tail(
+    node: NodeName,
+    run: RunId,
+    local: number,
+    stream: "stdout" | "stderr" | "agent",
+    bytes: number,
+  ): Promise<Outcome<string>>;
+  /** Calls back when a node reports a change or a session comes or goes. */
+  onChange(callback: (node: NodeName, what: string) => void): void;
+  /** Ends all sessions; leaves all runs alone. */
+  close(): Promise<void>;
+}
