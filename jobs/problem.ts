@@ -1,20 +1,6 @@
 /**
- * Problems with what people wrote: always with a place, and with a hint where one is known.
+ * Problems with what people wrote; they live in `cluster/`, since both rooms read files.
  *
  * @module
  */
-
-/** One thing wrong with one file. `line` and `column` count from 1. */
-export interface Problem {
-  readonly file: string;
-  readonly line: number;
-  readonly column: number;
-  readonly message: string;
-  readonly hint?: string;
-}
-
-/** `file:line:column: message (hint)`, on one line. */
-export function formatProblem(problem: Problem): string {
-  const { file, line, column, message, hint } = problem;
-  return `${file}:${line}:${column}: ${message}${hint ? ` (${hint})` : ""}`;
-}
+export * from "../cluster/problem.ts";

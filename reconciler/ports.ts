@@ -52,6 +52,8 @@ export interface StatusCommit {
   /** Head that the files were computed from; undefined creates the branch. */
   readonly base: string | undefined;
   readonly files: ReadonlyMap<string, string>;
+  /** Paths of `base` that stay as they are although `files` does not name them. */
+  readonly keep?: readonly string[];
   readonly message: string;
 }
 
@@ -112,8 +114,13 @@ export interface LaunchSpec {
   readonly env: Readonly<Record<string, string>>;
   readonly python: string;
   readonly activation: Activation | null;
+  /** Absolute, `~/…`, or relative to the node's work directory. */
   readonly checkpointDir: string;
+  /** The checkpoint to go on from, in the same three forms; its step; how the script is told. */
   readonly resumeFrom: string | null;
+  readonly resumeStep: number | null;
+  /** Arguments in which the runner replaces `{path}` (made absolute) and `{step}`. */
+  readonly resumeArgs: readonly string[];
   readonly config: Readonly<Record<string, unknown>>;
   readonly graceMs: number;
   readonly meta: RunMeta;

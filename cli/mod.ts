@@ -1,0 +1,107 @@
+/**
+ * The command line: what commands and options there are. Each command is a file of its own, which
+ * is loaded when it runs, so that `ugro --help` is quick.
+ *
+ * @example
+ * Deno.exitCode = await runCli(["status", "demo"]);
+ *
+ * @module
+ */
+import { Command, CommanderError, Option } from "commander";
+import type { RawServiceOptions } from "./options.ts";
+import { LOG_LEVELS, parseBranch, parseListen, parsePoll, parseRepo } from "./options.ts";
+import { OUTPUTS, type StatusOptions } from "./output.ts";
+import { tell } from "./text.ts";
+
+/** Exit code of a command line that could not be understood. */
+const USAGE = 2;
+
+/** Runs one command line and gives its exit code: 0 fine, 1 failed, 2 not understood. */
+export async function runCli(args: readonly string[]): Promise<number> {
+  let code = 0;
+  const program = buildProgram((exit) => code = exit);
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE;
+    tell(describe(error));
+    return 1;
+  }
+}
+
+/** All commands; `done` takes the exit code of the one that ran. */
+function buildProgram(done: (code: number) => void): Command {
+  const program = new Command("ugro")
+    .description("A GPU training platform whose control plane is a git repository.")
+    .exitOverride()
+    .showHelpAfterError("(ugro --help lists the commands and options)")
+    .configureOutput({
+      writeOut: (text) => console.log(text.trimEnd()),
+      writeErr: (text) => tell(text.trimEnd()),
+    });
+  addService(program, done);
+  addReading(program, done);
+  return program;
+}
+
+/** The commands that act on machines. */
+function addService(program: Command, done: (code: number) => void): void {
+  serviceCommand(program, "start", "follow a state repository: reconcile it and serve the page")
+    .addOption(
+      new Option("--listen <host:port>", "where the page listens").argParser(parseListen)
+        .default({ hostname: "127.0.0.1", port: 8420 }, "127.0.0.1:8420"),
+    )
+    .action(async (options: RawServiceOptions) =>
+      done(await (await import("./start.ts")).start(options))
+    );
+  serviceCommand(program, "once", "do one pass over a state repository, then stop")
+    .action(async (options: RawServiceOptions) =>
+      done(await (await import("./once.ts")).once(options))
+    );
+  program.command("demo")
+    .description("run the example state repository on this machine")
+    .action(async () => done(await (await import("./demo.ts")).demo()));
+}
+
+/** A command with the options that `start` and `once` share. */
+function serviceCommand(program: Command, name: string, description: string): Command {
+  return program.command(name).description(description)
+    .requiredOption("--repo <url|path>", "the state repository", parseRepo)
+    .option("--branch <name>", "the branch that people write", parseBranch, "main")
+    .option("--state-dir <folder>", "where UGRO keeps its mirror and caches", ".ugro")
+    .option("--ssh-config <file>", "an ssh_config instead of your own")
+    .option("--poll <time>", "how often to look, such as 5s", parsePoll)
+    .addOption(
+      new Option("--log-level <level>", "least urgent lines to log").choices([...LOG_LEVELS])
+        .default("info"),
+    );
+}
+
+/** The commands that only look. */
+function addReading(program: Command, done: (code: number) => void): void {
+  program.command("validate")
+    .description("check the files of a state repository on disk")
+    .argument("[path...]", "folders with a cluster.yaml, or files in one (default: here)")
+    .action(async (paths: string[]) => done(await (await import("./validate.ts")).validate(paths)));
+  program.command("status")
+    .description("say how the jobs are, or tell the whole story of one")
+    .argument("[job]", "the name of a job")
+    .option("--repo <url|path>", "the state repository, or a clone of it", parseRepo, ".")
+    .addOption(
+      new Option("-o, --output <format>", "how to print it").choices([...OUTPUTS]).default("table"),
+    )
+    .action(async (job: string | undefined, options: StatusOptions) =>
+      done(await (await import("./status.ts")).status(job, options))
+    );
+  program.command("version").description("print the versions that a bug report needs")
+    .action(async () => done((await import("./version.ts")).version()));
+}
+
+/** An error for people; a missing permission with the way to grant it. */
+function describe(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Deno.errors.NotCapable)) return `error: ${message}`;
+  return `error: ${message}\nfix: use the task of that name (deno task start, once, demo), ` +
+    "or give `deno run` the permission that is named";
+}

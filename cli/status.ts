@@ -1,0 +1,108 @@
+/**
+ * `ugro status [JOB]`: how the jobs are, from the status branch.
+ *
+ * @module
+ */
+import { nearest } from "../cluster/suggest.ts";
+import { isFinal } from "../jobs/lifecycle.ts";
+import type { JobStatus } from "../jobs/status.ts";
+import { age } from "./age.ts";
+import { type Output, serialise, type StatusOptions } from "./output.ts";
+import { openRepository, readSnapshot, type Snapshot } from "./status_source.ts";
+import { placementWords, story } from "./status_story.ts";
+import { table } from "./table.ts";
+import { print, safe, tell } from "./text.ts";
+
+/** Prints one job or all of them; gives the exit code: 1 when something could not be read. */
+export async function status(name: string | undefined, options: StatusOptions): Promise<number> {
+  const repository = await openRepository(options.repo);
+  try {
+    return show(await readSnapshot(repository), name, options.output, Date.now());
+  } finally {
+    await repository.close();
+  }
+}
+
+/** Prints a snapshot. */
+export function show(
+  snapshot: Snapshot,
+  name: string | undefined,
+  output: Output,
+  now: number,
+): number {
+  const { commit, jobs, unreadable } = snapshot;
+  for (const line of unreadable) tell(`warning: ${line}`);
+  if (commit === undefined) tell("no status yet: the branch ugro/status does not exist");
+  const code = unreadable.length > 0 ? 1 : 0;
+  if (name === undefined) {
+    const shown = output === "table" || output === "name" ? jobs.filter(isWanted) : jobs;
+    const hidden = jobs.length - shown.length;
+    if (shown.length > 0 || output === "json" || output === "yaml") print(list(shown, output, now));
+    else if (commit !== undefined) tell("no jobs");
+    if (hidden > 0) tell(`and ${hidden} of deleted manifests (-o wide lists them)`);
+    return code;
+  }
+  const job = jobs.find((candidate) => candidate.name === name);
+  if (job === undefined) {
+    const near = nearest(name, jobs.map((candidate) => candidate.name));
+    tell(
+      `error: no job ${safe(name)} on the status branch${near ? `; did you mean ${near}?` : ""}`,
+    );
+    return 1;
+  }
+  print(one(job, output, now));
+  return code;
+}
+
+/** False for a job that is over and whose manifest was deleted: it is remembered, not wanted. */
+function isWanted(job: JobStatus): boolean {
+  return job.reason !== "ManifestDeleted" || job.attempts.at(-1)?.end === undefined;
+}
+
+function list(jobs: readonly JobStatus[], output: Output, now: number): string {
+  switch (output) {
+    case "json":
+    case "yaml":
+      return serialise(jobs, output);
+    case "name":
+      return jobs.map((job) => safe(job.name)).join("\n");
+    case "table":
+    case "wide":
+      return jobTable(jobs, output === "wide", now);
+  }
+}
+
+function one(job: JobStatus, output: Output, now: number): string {
+  switch (output) {
+    case "json":
+    case "yaml":
+      return serialise(job, output);
+    case "name":
+      return safe(job.name);
+    case "table":
+      return story(job, now).join("\n");
+    case "wide":
+      return jobTable([job], true, now);
+  }
+}
+
+function jobTable(jobs: readonly JobStatus[], wide: boolean, now: number): string {
+  const more = ["QUEUE", "PRIORITY", "OWNER", "RETRIES", "COMMIT", "MESSAGE"];
+  const heading = ["NAME", "PHASE", "ATTEMPT", "NODES", "REASON", "AGE", ...(wide ? more : [])];
+  const rows = jobs.map((job) => {
+    const { name, phase, attempt, reason, since, queue, priority, owner = "", retries } = job;
+    const row = [name, phase, `${attempt || ""}`, nodesOf(job, wide), reason, age(since, now)];
+    const rest = [queue, `${priority}`, owner, `${retries}`, job.commit.slice(0, 12), job.message];
+    return wide ? [...row, ...rest] : row;
+  });
+  return table(heading, rows);
+}
+
+/** Where the newest attempt runs or ran; nothing while the job waits. */
+function nodesOf(job: JobStatus, wide: boolean): string {
+  const attempt = job.attempts.at(-1);
+  const shown = attempt !== undefined && (attempt.endedAt === undefined || isFinal(job.phase));
+  if (!shown) return "";
+  if (wide) return placementWords(attempt.placement);
+  return attempt.placement.map((rank) => rank.node).join(",");
+}

@@ -1,0 +1,164 @@
+import assert from "node:assert/strict";
+import { stringify } from "yaml";
+import type { JobStatus } from "../jobs/status.ts";
+import { show } from "./status.ts";
+import { readSnapshot, type Snapshot } from "./status_source.ts";
+import { printed, withFiles } from "./testing.ts";
+import { GitStateRepository } from "../providers/git/repository.ts";
+
+const now = Date.parse("2026-03-01T12:00:00Z");
+
+const running: JobStatus = {
+  name: "demo",
+  file: "jobs/demo.yaml",
+  commit: "0123456789abcdef0123456789abcdef01234567",
+  specDigest: "s1",
+  queue: "default",
+  priority: 5,
+  owner: "ada",
+  phase: "Running",
+  reason: "AllRanksRunning",
+  message: "runs on 2 nodes",
+  since: "2026-03-01T11:57:00Z",
+  submittedAt: "2026-03-01T10:00:00Z",
+  attempt: 2,
+  retries: 1,
+  rerun: 0,
+  conditions: [{
+    type: "Placed",
+    status: "True",
+    reason: "Fits",
+    message: "",
+    since: "2026-03-01T11:57:00Z",
+  }],
+  attempts: [
+    {
+      attempt: 1,
+      commit: "0123456789abcdef0123456789abcdef01234567",
+      specDigest: "s1",
+      codeDigest: null,
+      placement: [{ node: "gpu1", gpus: ["GPU-a"] }],
+      because: "the only node that is free",
+      recordedAt: "2026-03-01T11:00:00Z",
+      startedAt: "2026-03-01T11:00:05Z",
+      endedAt: "2026-03-01T11:50:05Z",
+      end: "failed",
+      exitCodes: [1],
+      failure: {
+        class: "gpu-oom",
+        node: "gpu1",
+        rank: 0,
+        message: "CUDA out of memory\x1b[2J\nTried 2 GiB",
+      },
+    },
+    {
+      attempt: 2,
+      commit: "0123456789abcdef0123456789abcdef01234567",
+      specDigest: "s1",
+      codeDigest: null,
+      placement: [{ node: "gpu2", gpus: ["GPU-b", "GPU-c"] }, { node: "gpu3", gpus: ["cpu:0"] }],
+      because: "two nodes are free",
+      resumedFrom: { path: "/ckpt/step-40", step: 40 },
+      recordedAt: "2026-03-01T11:56:55Z",
+      startedAt: "2026-03-01T11:57:00Z",
+    },
+  ],
+};
+const { owner: _, ...anonymous } = running;
+const waiting: JobStatus = {
+  ...anonymous,
+  name: "wide",
+  phase: "Pending",
+  reason: "Resources",
+  message: "needs 4 nodes, 2 are free",
+  attempt: 0,
+  attempts: [],
+  conditions: [],
+};
+const deleted: JobStatus = {
+  ...running,
+  name: "old",
+  phase: "Cancelled",
+  reason: "ManifestDeleted",
+  attempts: running.attempts.slice(0, 1),
+};
+const snapshot: Snapshot = { commit: "c", jobs: [running, waiting, deleted], unreadable: [] };
+
+Deno.test("the table lists each job; what is over and deleted is only counted", async () => {
+  const { code, out, err } = await printed(() => show(snapshot, undefined, "table", now));
+  assert.equal(code, 0);
+  assert.deepEqual(out.split("\n"), [
+    "NAME  PHASE    ATTEMPT  NODES      REASON           AGE",
+    "demo  Running  2        gpu2,gpu3  AllRanksRunning  3m",
+    "wide  Pending  -        -          Resources        3m",
+  ]);
+  assert.equal(err, "and 1 of deleted manifests (-o wide lists them)");
+});
+
+Deno.test("wide adds queue, owner and the sentence", async () => {
+  const { out } = await printed(() => show(snapshot, undefined, "wide", now));
+  assert.match(out, /gpu2 \(2 GPUs\), gpu3 \(1 CPU slot\).* default +5 +ada +1 .*runs on 2 nodes/);
+  assert.match(out, /^old +Cancelled/m);
+});
+
+Deno.test("the story of a job tells its attempts, newest first, made safe to print", async () => {
+  const { code, out } = await printed(() => show(snapshot, "demo", "table", now));
+  assert.equal(code, 0);
+  assert.match(out, /^demo: Running for 3m \(AllRanksRunning\)\n {2}runs on 2 nodes\n/);
+  assert.ok(out.indexOf("attempt 2: running") < out.indexOf("attempt 1: failed"));
+  assert.match(out, /resumed +from step 40: \/ckpt\/step-40/);
+  assert.match(out, /ended 2026-03-01T11:50:05Z after 50m$/m);
+  assert.match(out, /failure +gpu-oom on gpu1, rank 0\n {4}CUDA out of memory\\u001b\[2J\n/);
+});
+
+Deno.test("an unknown job fails with the likely one; unreadable files are told and fail", async () => {
+  const missing = await printed(() => show(snapshot, "dmeo", "table", now));
+  assert.equal(missing.code, 1);
+  assert.equal(missing.err, "error: no job dmeo on the status branch; did you mean demo?");
+  const torn = { ...snapshot, unreadable: ["jobs/x.yaml: phase: Invalid input"] };
+  const { code, err } = await printed(() => show(torn, undefined, "name", now));
+  assert.equal(code, 1);
+  assert.match(err, /^warning: jobs\/x\.yaml: phase/);
+});
+
+Deno.test("JSON and YAML hold the whole status, and JSON no raw control character", async () => {
+  const { out } = await printed(() => show(snapshot, "demo", "json", now));
+  assert.deepEqual(JSON.parse(out), running);
+  assert.doesNotMatch(out.replaceAll("\n", ""), /\p{Cc}/u);
+  const yaml = await printed(() => show(snapshot, undefined, "yaml", now));
+  assert.match(yaml.out, /^- name: demo$/m);
+});
+
+Deno.test("without a status branch there is nothing to show, which is no failure", async () => {
+  const empty = { commit: undefined, jobs: [], unreadable: [] };
+  const { code, out, err } = await printed(() => show(empty, undefined, "table", now));
+  assert.deepEqual({ code, out }, { code: 0, out: "" });
+  assert.match(err, /ugro\/status does not exist/);
+});
+
+Deno.test("the snapshot comes from the branch ugro/status of a real repository", async () => {
+  const files = { "jobs/demo.yaml": stringify(running), "jobs/torn.yaml": "phase: 1\n" };
+  await withFiles(files, async (folder) => {
+    await git(folder, "init", "--quiet", "--initial-branch=ugro/status");
+    await git(folder, "add", ".");
+    await git(folder, "commit", "--quiet", "--message", "status");
+    const repository = new GitStateRepository({
+      remote: folder,
+      mirrorDir: `${folder}/.mirror`,
+      codeDir: `${folder}/.code`,
+    });
+    const found = await readSnapshot(repository).finally(() => repository.close());
+    assert.deepEqual(found.jobs, [running]);
+    assert.equal(found.unreadable.length, 1);
+    assert.match(found.unreadable[0] ?? "", /^jobs\/torn\.yaml: /);
+  });
+});
+
+async function git(folder: string, ...args: string[]): Promise<void> {
+  const who = ["-c", "user.name=Test", "-c", "user.email=test@localhost"];
+  const { success, stderr } = await new Deno.Command("git", {
+    args: ["-C", folder, ...who, ...args],
+  })
+    .output();
+  assert.ok(success, new TextDecoder().decode(stderr));
+}

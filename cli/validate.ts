@@ -1,0 +1,87 @@
+/**
+ * `ugro validate [PATH…]`: everything that is wrong with the files of a state repository on disk,
+ * before they are pushed.
+ *
+ * @module
+ */
+import type { Cluster } from "../cluster/cluster.ts";
+import { parseCluster } from "../cluster/parse.ts";
+import { type Defaults, NO_DEFAULTS, parseDefaults } from "../jobs/defaults.ts";
+import { parseManifest } from "../jobs/manifest.ts";
+import { formatProblem, type Parsed, type Problem } from "../jobs/problem.ts";
+import { openFolder, type StateFolder, within } from "./state_folder.ts";
+import { print, tell } from "./text.ts";
+
+/** What a check came to. */
+export interface Verdict {
+  /** How many files were read. */
+  readonly files: number;
+  readonly problems: readonly Problem[];
+  /** Worth knowing; they stop nothing. */
+  readonly warnings: readonly Problem[];
+}
+
+const CLUSTER = "cluster.yaml";
+const DEFAULTS = "config/training_defaults.yaml";
+
+/** Prints the problems of some paths, and a summary; gives the exit code: 1 with problems. */
+export async function validate(paths: readonly string[]): Promise<number> {
+  const verdicts = new Map<string, { folder: StateFolder; verdict: Verdict }>();
+  let problems = 0;
+  for (const path of paths.length > 0 ? paths : ["."]) {
+    const folder = await openFolder(path);
+    const found = verdicts.get(folder.root) ?? { folder, verdict: await checkFolder(folder) };
+    verdicts.set(folder.root, found);
+    problems += report(found.verdict, within(folder.root, path));
+  }
+  return problems > 0 ? 1 : 0;
+}
+
+/** Checks all files of a state repository. */
+export async function checkFolder(folder: StateFolder): Promise<Verdict> {
+  const verdict = { files: 0, problems: [] as Problem[], warnings: [] as Problem[] };
+  const take = <T>(parsed: Parsed<T>): T | undefined => {
+    verdict.files++;
+    if (parsed.ok) verdict.warnings.push(...parsed.warnings);
+    else verdict.problems.push(...parsed.problems);
+    return parsed.ok ? parsed.value : undefined;
+  };
+  const clusterFile = await folder.read(CLUSTER);
+  const env = Deno.env.toObject();
+  const cluster = clusterFile && take(parseCluster(CLUSTER, clusterFile, { env }));
+  const defaultsFile = await folder.read(DEFAULTS);
+  const defaults = defaultsFile && take(parseDefaults(DEFAULTS, defaultsFile));
+  const names = new Map<string, string>();
+  for (const file of folder.manifests) {
+    const bytes = await folder.read(file);
+    const job = bytes && take(parseManifest(file, bytes, contextOf(folder, cluster, defaults)));
+    if (!job) continue;
+    const first = names.get(job.name);
+    if (first === undefined) names.set(job.name, file);
+    else verdict.problems.push(sameName(file, job.name, first));
+  }
+  return verdict;
+}
+
+function contextOf(folder: StateFolder, cluster?: Cluster, defaults: Defaults = NO_DEFAULTS) {
+  const hasPath = (path: string) => folder.has(path);
+  return { defaults, hasPath, ...(cluster === undefined ? {} : { cluster }) };
+}
+
+function sameName(file: string, name: string, first: string): Problem {
+  const message = `the job \`${name}\` is in ${first} already`;
+  return { file, line: 1, column: 1, message, hint: "give one of them another `name:`" };
+}
+
+/** Prints what concerns `path` ("" is all), and gives the number of problems. */
+function report({ files, problems, warnings }: Verdict, path: string): number {
+  const concerns = ({ file }: Problem) =>
+    path === "" || file === path || file.startsWith(`${path}/`);
+  const wrong = problems.filter(concerns);
+  const odd = warnings.filter(concerns);
+  for (const problem of wrong) print(formatProblem(problem));
+  for (const warning of odd) tell(`warning: ${formatProblem(warning)}`);
+  const scope = path === "" ? `${files} ${files === 1 ? "file" : "files"}` : path;
+  tell(wrong.length > 0 ? `${scope}: ${wrong.length} problems` : `${scope}: fine`);
+  return wrong.length;
+}

@@ -1,0 +1,27 @@
+/**
+ * A name for what a manifest makes run: comments, layout, priorities and retries do not change it.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import type { JobSpec } from "./job.ts";
+
+/** JSON with the keys of every map in order, so that equal values have equal text. */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
+  const entries = Object.entries(value).filter(([, inner]) => inner !== undefined);
+  entries.sort(([a], [b]) => a < b ? -1 : a > b ? 1 : 0);
+  return `{${entries.map(([k, v]) => `${JSON.stringify(k)}:${canonicalJson(v)}`).join(",")}}`;
+}
+
+/** SHA-256 in hex of everything that decides what runs. */
+export function specDigest(spec: JobSpec): string {
+  const { resources, program, code, args, flags, workdir, env, activate } = spec;
+  const { launcher, config, checkpoint } = spec;
+  const decisive = {
+    ...{ resources, program, code, args, flags, workdir, env, activate },
+    ...{ launcher, config, checkpoint },
+  };
+  return createHash("sha256").update(canonicalJson(decisive)).digest("hex");
+}

@@ -1,0 +1,195 @@
+/**
+ * Keeps one node connected: a session, and when it ends the next one, with growing pauses. Asking
+ * never waits for a connection.
+ *
+ * @module
+ */
+import type { z } from "zod";
+import type { NodeSpec } from "../../cluster/node.ts";
+import type { CheckpointQuery, Clock, NodeObservation, Outcome } from "../../reconciler/ports.ts";
+import { within } from "./clock.ts";
+import { commandFor } from "./command.ts";
+import { toReachable } from "./convert.ts";
+import { explain, explainCut } from "./explain.ts";
+import { toOutcome } from "./outcome.ts";
+import { backoffMs, type Gate } from "./pacing.ts";
+import { startProcess } from "./process.ts";
+import { helloReply, observeReply, type RawObservation } from "./replies.ts";
+import { type Reply, Session } from "./session.ts";
+
+export type Log = (
+  level: "info" | "warn",
+  message: string,
+  fields: Record<string, unknown>,
+) => void;
+
+/** What the links of a fleet share. */
+export interface LinkContext {
+  readonly clock: Clock;
+  readonly gate: Gate;
+  readonly source: string;
+  readonly sshConfig?: string;
+  readonly connectTimeoutMs: number;
+  readonly observeTimeoutMs: number;
+  readonly log: Log;
+  readonly changed: (spec: NodeSpec, what: string) => void;
+  readonly epoch: () => number;
+}
+
+/** Silence after which a session with an outstanding request is given up. */
+const SILENCE_MS = 10_000;
+/** What logging in and starting Python may take on top of the connection itself. */
+const LOGIN_MS = 7000;
+/** A session that lasted this long shows that the node is fine: pauses start anew. */
+const STABLE_MS = 10_000;
+
+export class NodeLink {
+  readonly spec: NodeSpec;
+  readonly #context: LinkContext;
+  readonly #stop = new AbortController();
+  readonly #loop: Promise<void>;
+  readonly #firstTry = Promise.withResolvers<void>();
+  #waitForFirst = true;
+  #session: Session | undefined;
+  #observing = false;
+  #reason: string;
+  #knownMs: number;
+  #digests = new Set<string>();
+
+  constructor(spec: NodeSpec, context: LinkContext) {
+    this.spec = spec;
+    this.#context = context;
+    this.#knownMs = context.clock.now();
+    this.#reason = `Connecting to ${spec.name} for the first time`;
+    this.#loop = this.#keepConnected();
+  }
+
+  /** Digests of the code that this session has seen on the node. */
+  get digests(): Set<string> {
+    return this.#digests;
+  }
+
+  /** Asks for an observation. The first call waits for the first connection, too. */
+  async observe(queries: readonly CheckpointQuery[]): Promise<NodeObservation> {
+    const { clock, observeTimeoutMs } = this.#context;
+    if (this.#waitForFirst) await within(clock, observeTimeoutMs, this.#firstTry.promise);
+    this.#waitForFirst = false;
+    const session = this.#session;
+    if (!session) return this.#unknown(this.#reason);
+    if (this.#observing) return this.#unknown(`${this.spec.name} has not answered yet`);
+    this.#observing = true;
+    let late = false;
+    const answer = session.ask("observe", { checkpoints: queries }, observeReply);
+    const noted = answer.then((reply) => this.#note(reply, late));
+    const reply = await within(clock, observeTimeoutMs, noted);
+    if (reply?.kind === "ok") return toReachable(this.spec.name, reply.value);
+    late = true;
+    return this.#unknown(whyUnknown(this.spec.name, reply));
+  }
+
+  /** Sends one operation; `retryable` when it certainly did not leave. */
+  async ask<T>(
+    op: string,
+    fields: Readonly<Record<string, unknown>>,
+    schema: z.ZodType<T>,
+    deadlineMs: number = SILENCE_MS,
+  ): Promise<Outcome<T>> {
+    const session = this.#session;
+    if (!session) return { kind: "retryable", reason: this.#reason };
+    const asked = session.ask(op, fields, schema, Math.max(deadlineMs, SILENCE_MS));
+    return toOutcome(op, await within(this.#context.clock, deadlineMs, asked));
+  }
+
+  /** Ends the session and the reconnecting. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await this.#session?.close();
+    await this.#loop;
+  }
+
+  #note(reply: Reply<RawObservation>, late: boolean): Reply<RawObservation> {
+    this.#observing = false;
+    if (reply.kind !== "ok") return reply;
+    this.#knownMs = this.#context.clock.now();
+    if (late) this.#context.changed(this.spec, "answers again");
+    return reply;
+  }
+
+  #unknown(reason: string): NodeObservation {
+    return { state: "unknown", node: this.spec.name, sinceMs: this.#knownMs, reason };
+  }
+
+  async #keepConnected(): Promise<void> {
+    const { clock, gate } = this.#context;
+    let failures = 0;
+    while (!this.#stop.signal.aborted) {
+      const startedMs = clock.now();
+      const session = await gate.run(() => this.#connect());
+      if (session) await this.#serve(session);
+      this.#firstTry.resolve();
+      failures = session && clock.now() - startedMs >= STABLE_MS ? 1 : failures + 1;
+      await clock.sleep(backoffMs(failures, Math.random()), this.#stop.signal);
+    }
+  }
+
+  async #connect(): Promise<Session | undefined> {
+    const { clock, source, epoch, connectTimeoutMs, log } = this.#context;
+    if (this.#stop.signal.aborted) return;
+    const made = commandFor(this.spec, this.#context);
+    if ("problem" in made) return this.#down(made.problem);
+    const { name, workdir } = this.spec;
+    const session = new Session(startProcess(made.command, clock), {
+      clock,
+      silenceMs: SILENCE_MS,
+      onChanged: (what) => this.#context.changed(this.spec, what),
+      onNoise: (reason) => log("warn", "a line that is no frame", { node: name, reason }),
+    });
+    const abandon = () => void session.close();
+    this.#stop.signal.addEventListener("abort", abandon, { once: true });
+    session.start(source);
+    const patienceMs = connectTimeoutMs + LOGIN_MS;
+    const hello = await session.ask("hello", { workdir, epoch: epoch() }, helloReply, patienceMs);
+    this.#stop.signal.removeEventListener("abort", abandon);
+    if (hello.kind === "ok" && !this.#stop.signal.aborted) return session;
+    if (hello.kind !== "refused") return this.#down(await this.#whyNotOpened(session, hello));
+    await session.close();
+    return this.#down(`${name} cannot be used: ${hello.message}`);
+  }
+
+  async #serve(session: Session): Promise<void> {
+    this.#session = session;
+    this.#knownMs = this.#context.clock.now();
+    this.#firstTry.resolve();
+    this.#context.log("info", "connected", { node: this.spec.name });
+    this.#context.changed(this.spec, "connected");
+    const end = await session.ended;
+    this.#session = undefined;
+    this.#digests = new Set();
+    this.#down(
+      end.because ? `Session to ${this.spec.name}: ${end.because}` : explainCut(this.spec, end),
+    );
+  }
+
+  /** Why no session came about; ends one whose answer to `hello` was unreadable. */
+  async #whyNotOpened(session: Session, hello: Reply<unknown>): Promise<string> {
+    if (hello.kind === "lost") await session.close(hello.reason);
+    const end = await session.ended;
+    if (end.because !== undefined) return `Cannot connect to ${this.spec.name}: ${end.because}`;
+    return explain(this.spec, this.#context.sshConfig, end);
+  }
+
+  #down(reason: string): undefined {
+    if (this.#stop.signal.aborted) return;
+    if (reason !== this.#reason) {
+      this.#context.log("warn", "not connected", { node: this.spec.name, reason });
+      this.#reason = reason;
+      this.#context.changed(this.spec, reason);
+    }
+  }
+}
+
+function whyUnknown(name: string, reply: Reply<unknown> | undefined): string {
+  if (reply === undefined || reply.kind === "ok") return `${name} did not answer in time`;
+  const reason = reply.kind === "refused" ? `${reply.code}: ${reply.message}` : reply.reason;
+  return `${name} cannot be observed: ${reason}`;
+}

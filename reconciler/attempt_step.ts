@@ -1,0 +1,239 @@
+/**
+ * One step of an attempt that has not ended yet: is it healthy, to be completed, to be torn down,
+ * or over? Rules in order; the first that matches wins.
+ *
+ * @module
+ */
+import type { Policy } from "../cluster/cluster.ts";
+import { diagnose } from "../jobs/failure.ts";
+import type { Attempt, AttemptEnd, Failure, Phase } from "../jobs/status.ts";
+import type { LaunchFailure } from "./model.ts";
+import { isSuccess, type RankView } from "./view.ts";
+
+/** How long a gang may take from its record until every rank has been started. */
+export const LAUNCH_TIMEOUT_MS = 60_000;
+
+/** Grace for ranks whose gang has failed: they cannot go on, and their peers are gone. */
+export const TEARDOWN_GRACE_MS = 2_000;
+
+/**
+ * A node that vanishes while its gang fails gets this long to reconnect and confirm, before the
+ * attempt is given up without it.
+ */
+export const CONFIRM_MS = 5_000;
+
+/** What a person wants of the attempt now. */
+export type Intent =
+  /** It shall run to its end. */
+  | { readonly kind: "run" }
+  /** Nobody knows (the manifest does not parse): leave it alone. */
+  | { readonly kind: "keep" }
+  | {
+    readonly kind: "stop";
+    readonly phase: Phase;
+    readonly reason: string;
+    readonly message: string;
+    readonly graceMs: number;
+    /** Set when the stop is itself a failure (`maxDuration`). */
+    readonly failure?: Failure;
+  };
+
+/** What the step found. */
+export type Step =
+  | {
+    readonly kind: "end";
+    readonly end: AttemptEnd;
+    readonly failure?: Failure;
+  }
+  /** Ranks must stop first; `graceMs` for those that nobody told yet. */
+  | {
+    readonly kind: "stopping";
+    readonly graceMs: number;
+    readonly because: string;
+    readonly wakeAtMs?: number;
+  }
+  | { readonly kind: "unknown"; readonly message: string; readonly wakeAtMs?: number }
+  | { readonly kind: "complete"; readonly ranks: readonly number[] }
+  | { readonly kind: "starting" }
+  | { readonly kind: "running" };
+
+/** Arguments of `stepAttempt`. */
+export interface StepInput {
+  readonly attempt: Attempt;
+  readonly ranks: readonly RankView[];
+  readonly phase: Phase;
+  readonly intent: Intent;
+  readonly launchFailure: LaunchFailure | undefined;
+  readonly policy: Policy;
+  /** False while no node at all answers: then the fault is on this side, and nobody is lost. */
+  readonly networkWorks: boolean;
+  readonly now: number;
+}
+
+/** Decides about one attempt that has not ended. */
+export function stepAttempt(input: StepInput): Step {
+  const { ranks, intent } = input;
+  if (ranks.every((rank) => rank.kind === "ended" && isSuccess(rank.run))) {
+    return { kind: "end", end: "succeeded" };
+  }
+  const trouble = findTrouble(input);
+  if (trouble) return tearDown(input, trouble);
+  if (intent.kind === "stop") return stopWanted(input, intent);
+  const lost = ranks.filter((rank) => rank.kind === "unknown");
+  if (lost.length > 0) return waitForNodes(input, lost);
+  const absent = ranks.flatMap((rank, index) => rank.kind === "absent" ? [index] : []);
+  if (absent.length > 0) return { kind: "complete", ranks: absent };
+  const starting = ranks.some((rank) => rank.kind === "live" && rank.run.state === "starting");
+  return { kind: starting ? "starting" : "running" };
+}
+
+interface Trouble {
+  readonly end: AttemptEnd;
+  readonly because: string;
+  readonly failure?: Failure;
+}
+
+type Unknown = Extract<RankView, { kind: "unknown" }>;
+
+function findTrouble(input: StepInput): Trouble | undefined {
+  const { ranks, intent, attempt, phase, now } = input;
+  const bad = ranks.flatMap((rank) =>
+    (rank.kind === "ended" && !isSuccess(rank.run)) || rank.kind === "leftover" ? [rank] : []
+  );
+  const own = bad.filter((rank) => rank.run.stop === null);
+  if (own.length > 0 && intent.kind !== "stop") {
+    const failure = diagnose(own);
+    return {
+      end: failure?.class === "supervisor-lost" && rebooted(own) ? "node-lost" : "failed",
+      because: `rank ${failure?.rank ?? "?"} on ${failure?.node ?? "?"} failed`,
+      ...(failure ? { failure } : {}),
+    };
+  }
+  const gone = lostForGood(input);
+  if (gone && intent.kind !== "stop") return gone;
+  if (bad.length > 0 && intent.kind !== "stop") {
+    return { end: "stopped", because: "part of the gang had been told to stop" };
+  }
+  if (ranks.some((r) => r.kind === "live" && r.run.stop !== null) && intent.kind === "run") {
+    return { end: "stopped", because: "part of the gang had been told to stop" };
+  }
+  const absent = ranks.flatMap((rank) => rank.kind === "absent" ? [rank] : []);
+  if (absent.length === 0 || intent.kind === "stop") return undefined;
+  if (phase !== "Launching" && attempt.startedAt) {
+    const node = absent[0]?.node ?? "";
+    const message = `${node} has no record of this run any more: its work directory was removed`;
+    return { end: "failed", because: message, failure: { class: "run-vanished", node, message } };
+  }
+  return launchTrouble(input, now);
+}
+
+function launchTrouble(input: StepInput, now: number): Trouble | undefined {
+  const { launchFailure: failed, attempt } = input;
+  if (failed?.terminal) {
+    const message = `cannot launch rank ${failed.rank} on ${failed.node}: ${failed.reason}`;
+    return {
+      end: "failed",
+      because: message,
+      failure: { class: "launch-refused", node: failed.node, rank: failed.rank, message },
+    };
+  }
+  if (now - Date.parse(attempt.recordedAt) < LAUNCH_TIMEOUT_MS) return undefined;
+  const message = failed
+    ? `the gang did not start within ${LAUNCH_TIMEOUT_MS / 1000} s: ${failed.reason}`
+    : `the gang did not start within ${LAUNCH_TIMEOUT_MS / 1000} s`;
+  return { end: "failed", because: message, failure: { class: "launch", message } };
+}
+
+/** A rank whose node came back with another boot id died with its node. */
+function rebooted(ranks: readonly RankView[]): boolean {
+  return ranks.some((rank) =>
+    rank.kind === "ended" && rank.run.state === "lost" && rank.run.exit === null
+  );
+}
+
+/** Nodes that left the cluster, or stayed away longer than `nodeLostAfter`. */
+function lostForGood(input: StepInput): Trouble | undefined {
+  const { ranks, policy, now, networkWorks } = input;
+  for (const rank of ranks) {
+    const isLost = rank.kind === "removed" ||
+      (rank.kind === "unknown" && networkWorks && now - rank.sinceMs >= policy.nodeLostAfterMs);
+    if (!isLost) continue;
+    const message = rank.kind === "removed"
+      ? `${rank.node} is no longer in cluster.yaml`
+      : `${rank.node} did not answer for ${policy.nodeLostAfterMs / 1000} s`;
+    return {
+      end: "node-lost",
+      because: message,
+      failure: { class: "node-lost", node: rank.node, message },
+    };
+  }
+  return undefined;
+}
+
+/** Ends a gang that cannot go on: what still lives is stopped, then the attempt is over. */
+function tearDown(input: StepInput, trouble: Trouble): Step {
+  const { ranks, policy, now, networkWorks } = input;
+  if (ranks.some((rank) => rank.kind === "live" || rank.kind === "leftover")) {
+    return { kind: "stopping", graceMs: TEARDOWN_GRACE_MS, because: trouble.because };
+  }
+  const patienceMs = Math.min(CONFIRM_MS, policy.nodeLostAfterMs);
+  const waiting = ranks.filter((r): r is Unknown =>
+    r.kind === "unknown" && (now - r.sinceMs < patienceMs || !networkWorks)
+  );
+  if (waiting.length > 0) {
+    const wakeAtMs = Math.max(...waiting.map((rank) => rank.sinceMs)) + patienceMs;
+    return {
+      kind: "stopping",
+      graceMs: TEARDOWN_GRACE_MS,
+      because: `${trouble.because}; waiting for ${names(waiting)} to confirm`,
+      wakeAtMs: Math.max(wakeAtMs, now + 1000),
+    };
+  }
+  const away = ranks.filter((rank) => rank.kind === "unknown");
+  const failure = trouble.failure;
+  if (away.length > 0 && failure && failure.class !== "node-lost") {
+    const node = away[0]?.node ?? "";
+    const message = `${node} went away; then ${trouble.because}: ${failure.message}`;
+    return { kind: "end", end: "node-lost", failure: { class: "node-lost", node, message } };
+  }
+  return { kind: "end", end: trouble.end, ...(failure ? { failure } : {}) };
+}
+
+function stopWanted(input: StepInput, intent: Extract<Intent, { kind: "stop" }>): Step {
+  const { ranks, policy, now, networkWorks } = input;
+  if (ranks.some((rank) => rank.kind === "live" || rank.kind === "leftover")) {
+    return { kind: "stopping", graceMs: intent.graceMs, because: intent.message };
+  }
+  const away = ranks.filter((rank): rank is Unknown =>
+    rank.kind === "unknown" && (now - rank.sinceMs < policy.nodeLostAfterMs || !networkWorks)
+  );
+  if (away.length > 0) {
+    return {
+      kind: "unknown",
+      message: `${intent.message}; ${names(away)} cannot be asked whether its part has stopped: ` +
+        (away[0]?.reason ?? ""),
+      wakeAtMs: Math.max(
+        Math.max(...away.map((rank) => rank.sinceMs)) + policy.nodeLostAfterMs,
+        now + 1000,
+      ),
+    };
+  }
+  const failure = intent.failure;
+  return { kind: "end", end: failure ? "failed" : "stopped", ...(failure ? { failure } : {}) };
+}
+
+function waitForNodes(input: StepInput, lost: readonly RankView[]): Step {
+  const { policy, now } = input;
+  const unknown = lost.filter((rank): rank is Unknown => rank.kind === "unknown");
+  const sinceMs = Math.min(...unknown.map((rank) => rank.sinceMs));
+  return {
+    kind: "unknown",
+    message: `${names(unknown)} cannot be asked (${unknown[0]?.reason ?? ""}); nothing is ` +
+      `restarted before it has been away for ${policy.nodeLostAfterMs / 1000} s`,
+    wakeAtMs: Math.max(sinceMs + policy.nodeLostAfterMs, now + 1000),
+  };
+}
+
+function names(ranks: readonly RankView[]): string {
+  return [...new Set(ranks.map((rank) => rank.node))].join(", ");
+}

@@ -1,0 +1,64 @@
+/**
+ * Keeps the records on the nodes bounded: a few attempts of each job, a limited number in all.
+ * Checkpoints are never touched here.
+ *
+ * @module
+ */
+import type { NodeName } from "../cluster/node.ts";
+import type { RunRecord } from "../jobs/run.ts";
+import type { Action, PlanInput } from "./model.ts";
+import { isAlive } from "./view.ts";
+
+/** Attempts of a job whose records (logs, exit codes) stay on the nodes. */
+export const KEPT_ATTEMPTS = 3;
+
+/** Ended runs that a node keeps in all; the oldest go first. */
+export const KEPT_RUNS = 400;
+
+/** The cleanings that are due. */
+export function cleanings(input: PlanInput): Action[] {
+  const statuses = input.history.jobs;
+  const actions: Action[] = [];
+  for (const seen of input.observed.nodes.values()) {
+    if (seen.state !== "reachable") continue;
+    const due = new Map<string, { through: number; because: string }>();
+    const ended = seen.runs.filter((run) => !isAlive(run) && settled(run, input));
+    for (const run of ended) {
+      const newest = statuses.get(run.job)?.attempt ?? run.attempt;
+      if (run.attempt > newest - KEPT_ATTEMPTS) continue;
+      raise(due, run, `only the last ${KEPT_ATTEMPTS} attempts are kept`);
+    }
+    const excess = ended.length - KEPT_RUNS;
+    if (excess > 0) {
+      const oldest = ended.toSorted((a, b) => a.createdAtMs - b.createdAtMs).slice(0, excess);
+      for (const run of oldest) raise(due, run, `only ${KEPT_RUNS} ended runs are kept on a node`);
+    }
+    for (const [job, { through, because }] of due) {
+      actions.push(cleaning(seen.node, job, through, because));
+    }
+  }
+  return actions;
+}
+
+/** True when the status branch knows how the run ended, so that nothing is lost with its record. */
+function settled(run: RunRecord, { history, desired }: PlanInput): boolean {
+  const status = history.jobs.get(run.job);
+  if (!status) {
+    return !history.lost && !desired.jobs.has(run.job) && !history.unreadable.has(run.job);
+  }
+  if (run.attempt < status.attempt) return true;
+  return status.attempts.at(-1)?.end !== undefined;
+}
+
+function raise(
+  due: Map<string, { through: number; because: string }>,
+  run: RunRecord,
+  because: string,
+): void {
+  const old = due.get(run.job);
+  if (!old || old.through < run.attempt) due.set(run.job, { through: run.attempt, because });
+}
+
+function cleaning(node: NodeName, job: string, throughAttempt: number, because: string): Action {
+  return { kind: "clean", node, job, throughAttempt, because };
+}

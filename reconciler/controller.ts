@@ -1,0 +1,187 @@
+/**
+ * The controller: one pass is read, observe, plan, record, act, in this order. Recording comes
+ * before acting, so that no launch is ever forgotten (docs/adr/0002-write-ahead-status.md). A pass
+ * over an unchanged world commits nothing and sends nothing but questions.
+ *
+ * @module
+ */
+import type { JobStatus } from "../jobs/status.ts";
+import { DesiredReader } from "./desired.ts";
+import { type Doors, execute } from "./execute.ts";
+import { HistoryReader } from "./history.ts";
+import type { Action, Desired, History, LaunchFailure, Observed, Plan, Snapshot } from "./model.ts";
+import { plan as planPass } from "./plan.ts";
+import type { CheckpointQuery, Clock, Heads } from "./ports.ts";
+import { Recorder } from "./record.ts";
+import { checkpointDir } from "./resume.ts";
+
+/** What a controller needs. */
+export interface ControllerOptions extends Doors {
+  readonly clock: Clock;
+  /** Fencing epoch of this controller, from `claimEpoch`. */
+  readonly epoch: number;
+  /** Environment variables that `cluster.yaml` may name (`${USER}`). */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** What one pass did. */
+export interface PassResult {
+  /** False when nothing is known yet of what is wanted. */
+  readonly planned: boolean;
+  readonly actions: readonly Action[];
+  readonly mutations: number;
+  readonly committed: boolean;
+  /** When the next pass is due although nothing else happens. */
+  readonly wakeAtMs: number | undefined;
+  readonly failures: number;
+}
+
+/** A newer controller works on these nodes: this one must end. */
+export class DeposedError extends Error {
+  override readonly name = "DeposedError";
+}
+
+/** Most jobs whose checkpoints are looked for in one pass. */
+const MAX_QUERIES = 2000;
+
+const NOTHING: PassResult = {
+  planned: false,
+  actions: [],
+  mutations: 0,
+  committed: false,
+  wakeAtMs: undefined,
+  failures: 0,
+};
+
+/** Makes passes. Not reentrant: one pass at a time. */
+export class Controller {
+  readonly #options: ControllerOptions;
+  readonly #desiredReader: DesiredReader;
+  readonly #historyReader: HistoryReader;
+  readonly #recorder: Recorder;
+  #heads: Heads | undefined;
+  #history: History | undefined;
+  #failures: ReadonlyMap<string, LaunchFailure> = new Map();
+  #snapshot: Snapshot | undefined;
+
+  constructor(options: ControllerOptions) {
+    this.#options = options;
+    this.#desiredReader = new DesiredReader(options.repository, options.env ?? {});
+    this.#historyReader = new HistoryReader(options.repository);
+    this.#recorder = new Recorder(options.repository, options.clock, options.log);
+  }
+
+  /** The last pass, for those who show it. */
+  get snapshot(): Snapshot | undefined {
+    return this.#snapshot;
+  }
+
+  /** One pass. `refresh` fetches the repository first; without it the last fetch is used. */
+  async pass(refresh: boolean): Promise<PassResult> {
+    const { fleet, clock, log, epoch } = this.#options;
+    // 1. read
+    const read = await this.#read(refresh);
+    if (!read) return { ...NOTHING, failures: 1 };
+    const { desired, history } = read;
+    // 2. observe
+    fleet.configure(desired.cluster.nodes, epoch);
+    const observed = await this.#observe(desired, history);
+    // 3. plan
+    const plan = planPass({ desired, observed, history, now: clock.now() });
+    this.#snapshot = { desired, observed, history, plan };
+    // 4. record
+    const recorded = await this.#recorder.record(this.#snapshot);
+    if (recorded.history) {
+      this.#history = recorded.history;
+      if (this.#heads) this.#heads = { ...this.#heads, status: recorded.history.head };
+    }
+    if (recorded.moved) this.#heads = undefined;
+    // 5. act
+    const allowed = plan.actions.filter((action) =>
+      action.kind !== "launch" || isRecorded(action, this.#history ?? history)
+    );
+    const done = await execute(allowed, desired.cluster, this.#options);
+    if (done.deposed) throw new DeposedError(done.deposed);
+    this.#failures = done.failures;
+    const waitsForCheckpoints = plan.needCheckpoints.length > 0 ? clock.now() : undefined;
+    log(allowed.length > 0 || recorded.committed ? "info" : "debug", "pass", {
+      commit: desired.commit.slice(0, 12),
+      actions: plan.actions.length,
+      committed: recorded.committed,
+      waiting: plan.waiting.length,
+    });
+    return {
+      planned: true,
+      actions: allowed,
+      mutations: done.mutations,
+      committed: recorded.committed,
+      wakeAtMs: earliest(plan.wakeAtMs, recorded.retryAtMs, waitsForCheckpoints),
+      failures: done.failures.size,
+    };
+  }
+
+  async #read(refresh: boolean): Promise<{ desired: Desired; history: History } | undefined> {
+    const { repository, log, epoch } = this.#options;
+    if (refresh || !this.#heads) {
+      const heads = await repository.refresh();
+      if (heads.kind === "ok") this.#heads = heads.value;
+      else log("warn", "cannot refresh the state repository", { reason: heads.reason });
+      if (heads.kind !== "ok" && !this.#heads) return undefined;
+    }
+    const heads = this.#heads as Heads;
+    if (!this.#history || this.#history.head !== heads.status) {
+      this.#history = await this.#historyReader.read(
+        heads.status,
+        heads.status === undefined && (epoch > 1 || this.#history?.head !== undefined),
+      );
+    }
+    const desired = await this.#desiredReader.read(heads.desired);
+    for (const note of desired.notes) log("warn", note.text, note.fields);
+    if (desired.value) return { desired: desired.value, history: this.#history };
+    await this.#recorder.recordProblems(this.#history, desired.problems);
+    return undefined;
+  }
+
+  async #observe(desired: Desired, history: History): Promise<Observed> {
+    const queries = checkpointQueries(desired, this.#snapshot?.plan, history);
+    const nodes = await this.#options.fleet.observe(queries);
+    return {
+      nodes,
+      launchFailures: this.#failures,
+      checkpointsOf: new Set(queries.map((query) => query.job)),
+    };
+  }
+}
+
+/** A launch may happen only when the status branch knows of its attempt. */
+function isRecorded(action: Extract<Action, { kind: "launch" }>, history: History): boolean {
+  const known = history.jobs.get(action.job.spec.name);
+  return known?.attempts.some((a) => a.attempt === action.attempt.attempt) ?? false;
+}
+
+/** Jobs that may be launched soon and have run before: where are their checkpoints? */
+function checkpointQueries(
+  desired: Desired,
+  last: Plan | undefined,
+  history: History,
+): CheckpointQuery[] {
+  const waiting = (status: JobStatus) =>
+    status.attempt > 0 && (status.phase === "Pending" || status.phase === "Recovering");
+  const names = new Set(last?.needCheckpoints ?? []);
+  for (const status of (last?.statuses ?? history.jobs).values()) {
+    if (waiting(status)) names.add(status.name);
+  }
+  const queries: CheckpointQuery[] = [];
+  for (const name of names) {
+    const job = desired.jobs.get(name);
+    if (!job || queries.length >= MAX_QUERIES) continue;
+    const { pattern, marker } = job.spec.checkpoint;
+    queries.push({ job: name, dir: checkpointDir(job), pattern, ...(marker ? { marker } : {}) });
+  }
+  return queries;
+}
+
+function earliest(...times: (number | undefined)[]): number | undefined {
+  const known = times.filter((time) => time !== undefined);
+  return known.length > 0 ? Math.min(...known) : undefined;
+}

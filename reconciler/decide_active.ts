@@ -1,0 +1,305 @@
+/**
+ * Decides about a job whose newest attempt has not ended.
+ *
+ * @module
+ */
+import type { Policy } from "../cluster/cluster.ts";
+import { countsAsRetry, isTerminal } from "../jobs/failure.ts";
+import type { Attempt, Failure, JobStatus, Phase } from "../jobs/status.ts";
+import { type Intent, type Step, stepAttempt } from "./attempt_step.ts";
+import { decideIdle } from "./decide_idle.ts";
+import { type Decision, firstLine, type JobInput } from "./decision.ts";
+import { type At, change, iso, move, putAttempt, putCondition } from "./job_status.ts";
+import { type Action, attemptKey } from "./model.ts";
+import { type RankView, viewAttempt } from "./view.ts";
+
+/** Decides about a job with a live attempt. */
+export function decideActive(
+  input: JobInput,
+  status: JobStatus,
+  attempt: Attempt,
+  at: At,
+): Decision {
+  const { plan, sightings } = input;
+  const ranks = viewAttempt(attempt, sightings, plan.observed.nodes);
+  const policy = plan.desired.cluster.policy;
+  const held = holdOf(input, status, attempt, ranks, policy);
+  const intent = held ? { kind: "keep" as const } : intentOf(input, attempt, policy);
+  const step = stepAttempt({
+    attempt,
+    ranks,
+    intent,
+    policy,
+    phase: status.phase,
+    launchFailure: plan.observed.launchFailures.get(attemptKey(input.name, attempt.attempt)),
+    networkWorks: input.networkWorks,
+    now: plan.now,
+  });
+  const noted = putCondition(
+    status,
+    "StopHeld",
+    held ? { status: "True", reason: "Guard", message: held } : undefined,
+    at,
+  );
+  const wakeAtMs = wakeForMaxDuration(input, attempt);
+  const decision = applyStep(input, noted, attempt, ranks, intent, step, at);
+  return wakeAtMs === undefined
+    ? decision
+    : { ...decision, wakeAtMs: Math.min(wakeAtMs, decision.wakeAtMs ?? wakeAtMs) };
+}
+
+/** Why a stop that this pass would begin is held back, or undefined. */
+function holdOf(
+  input: JobInput,
+  status: JobStatus,
+  attempt: Attempt,
+  ranks: readonly RankView[],
+  policy: Policy,
+): string | undefined {
+  const intent = intentOf(input, attempt, policy);
+  const begins = ranks.some((r) => r.kind === "live" && r.run.stop === null);
+  if (intent.kind !== "stop" || !begins || status.reason === "Stopping") return undefined;
+  if (intent.reason === "ManifestDeleted" && input.hold.prune) return input.hold.prune;
+  if (input.hold.mayStop()) return undefined;
+  return `more than ${policy.maxStopsPerPass} jobs are to be stopped; this one waits its turn`;
+}
+
+function intentOf(input: JobInput, attempt: Attempt, policy: Policy): Intent {
+  const { want, invalid, plan } = input;
+  if (invalid) return { kind: "keep" };
+  const graceMs = want?.spec.graceMs ?? policy.graceMs;
+  const stop = (phase: Phase, reason: string, message: string, failure?: Failure): Intent => ({
+    kind: "stop",
+    phase,
+    reason,
+    message,
+    graceMs,
+    ...(failure ? { failure } : {}),
+  });
+  if (!want) return stop("Cancelled", "ManifestDeleted", "its manifest was deleted");
+  if (want.spec.state === "cancelled") {
+    return stop("Cancelled", "Cancelled", "its manifest says `state: cancelled`");
+  }
+  if (want.spec.state === "suspended") {
+    return stop("Suspended", "Suspended", "its manifest says `state: suspended`");
+  }
+  if (attempt.specDigest !== want.specDigest) {
+    return stop("Pending", "ManifestChanged", "its manifest changed what is to run");
+  }
+  const limit = want.spec.maxDurationMs;
+  if (limit && attempt.startedAt && plan.now - Date.parse(attempt.startedAt) >= limit) {
+    const message = `it ran longer than maxDuration (${limit / 1000} s)`;
+    return stop("Failed", "MaxDuration", message, { class: "max-duration", message });
+  }
+  return { kind: "run" };
+}
+
+function wakeForMaxDuration(input: JobInput, attempt: Attempt): number | undefined {
+  const limit = input.want?.spec.maxDurationMs;
+  if (!limit || !attempt.startedAt) return undefined;
+  const at = Date.parse(attempt.startedAt) + limit;
+  return at > input.plan.now ? at : undefined;
+}
+
+function where(attempt: Attempt): string {
+  return attempt.placement.map((p) => p.node).join(", ");
+}
+
+function applyStep(
+  input: JobInput,
+  status: JobStatus,
+  attempt: Attempt,
+  ranks: readonly RankView[],
+  intent: Intent,
+  step: Step,
+  at: At,
+): Decision {
+  const n = attempt.attempt;
+  const to = (phase: Phase, reason: string, message: string): JobStatus =>
+    move(status, input.invalid ? invalidMove(message) : { phase, reason, message }, at);
+  switch (step.kind) {
+    case "running": {
+      const started = withStart(status, attempt, ranks, at);
+      const running = { phase: "Running" as const, reason: "Running" };
+      const message = `attempt ${n} runs on ${where(attempt)}`;
+      return {
+        status: move(
+          started,
+          input.invalid ? invalidMove(message) : { ...running, message },
+          at,
+        ),
+        actions: [],
+      };
+    }
+    case "starting":
+      return {
+        status: to("Launching", "Starting", `attempt ${n} starts on ${where(attempt)}`),
+        actions: [],
+        wakeAtMs: at.now + 1000,
+      };
+    case "complete":
+      return completeLaunch(input, status, attempt, ranks, step.ranks, at);
+    case "unknown":
+      return {
+        status: to("Unknown", "NodeUnknown", step.message),
+        actions: [],
+        ...(step.wakeAtMs === undefined ? {} : { wakeAtMs: step.wakeAtMs }),
+      };
+    case "stopping": {
+      const phase = status.phase === "Pending" ? "Launching" : status.phase;
+      return {
+        status: to(phase, "Stopping", `attempt ${n} is being stopped: ${step.because}`),
+        actions: stopAll(input, attempt, ranks, step),
+        ...(step.wakeAtMs === undefined ? {} : { wakeAtMs: step.wakeAtMs }),
+      };
+    }
+    case "end":
+      return endAttempt(input, status, attempt, ranks, intent, step, at);
+  }
+}
+
+function invalidMove(message: string) {
+  return {
+    phase: "Invalid" as const,
+    reason: "ManifestInvalid",
+    message: `its manifest does not parse, so nothing about it is changed; ${message}`,
+  };
+}
+
+function withStart(
+  status: JobStatus,
+  attempt: Attempt,
+  ranks: readonly RankView[],
+  at: At,
+): JobStatus {
+  if (attempt.startedAt) return status;
+  const starts = ranks.flatMap((r) => r.kind === "live" ? [r.run.startedAtMs ?? at.now] : []);
+  return putAttempt(status, { ...attempt, startedAt: iso(Math.max(...starts)) }, at);
+}
+
+function stopAll(
+  input: JobInput,
+  attempt: Attempt,
+  ranks: readonly RankView[],
+  step: Extract<Step, { kind: "stopping" }>,
+): Action[] {
+  return ranks.flatMap((rank, index): Action[] => {
+    const tell = rank.kind === "leftover" || (rank.kind === "live" && rank.run.stop === null);
+    if (!tell) return [];
+    return [{
+      kind: "stop",
+      node: rank.node,
+      run: { job: input.name, attempt: attempt.attempt, rank: index },
+      graceMs: rank.kind === "leftover" ? 0 : step.graceMs,
+      because: step.because,
+    }];
+  });
+}
+
+/** Launches the ranks that an interrupted launch left out; the same attempt, so never twice. */
+function completeLaunch(
+  input: JobInput,
+  status: JobStatus,
+  attempt: Attempt,
+  ranks: readonly RankView[],
+  absent: readonly number[],
+  at: At,
+): Decision {
+  if (!input.want || input.invalid) return { status, actions: [] };
+  const first = ranks[0];
+  const message = `attempt ${attempt.attempt} is launched on ${where(attempt)}`;
+  return {
+    status: move(status, { phase: "Launching", reason: "Launching", message }, at),
+    actions: [{
+      kind: "launch",
+      job: input.want,
+      attempt,
+      ranks: absent,
+      masterPort: first?.kind === "live" ? first.run.masterPort : null,
+      because: `ranks ${absent.join(", ")} of attempt ${attempt.attempt} have not started yet`,
+    }],
+    wakeAtMs: at.now + 1000,
+  };
+}
+
+function endAttempt(
+  input: JobInput,
+  status: JobStatus,
+  attempt: Attempt,
+  ranks: readonly RankView[],
+  intent: Intent,
+  step: Extract<Step, { kind: "end" }>,
+  at: At,
+): Decision {
+  const runs = ranks.flatMap((r) => r.kind === "ended" ? [r.run] : []);
+  const startedMs = runs.flatMap((run) => run.startedAtMs === null ? [] : [run.startedAtMs]);
+  const endedMs = runs.flatMap((run) => run.exit ? [run.exit.endedAtMs] : []);
+  const ended: Attempt = {
+    ...attempt,
+    ...(attempt.startedAt || startedMs.length === 0
+      ? {}
+      : { startedAt: iso(Math.max(...startedMs)) }),
+    endedAt: iso(endedMs.length > 0 ? Math.max(...endedMs) : at.now),
+    end: step.end,
+    ...(step.failure ? { failure: step.failure } : {}),
+    exitCodes: ranks.map((r) => r.kind === "ended" ? r.run.exit?.code ?? null : null),
+  };
+  const next = putAttempt(status, ended, at);
+  if (input.invalid) {
+    return {
+      status: move(next, invalidMove(`attempt ${attempt.attempt} ended (${step.end})`), at),
+      actions: [],
+    };
+  }
+  if (step.end === "succeeded") {
+    const message = `attempt ${attempt.attempt} ended with exit code 0 on every node`;
+    const done = move(next, { phase: "Succeeded", reason: "Succeeded", message }, at);
+    return { status: change(done, { notBefore: undefined }, at), actions: [] };
+  }
+  if (intent.kind === "stop") {
+    const { phase, reason, message } = intent;
+    const reset = phase === "Pending" ? { retries: 0, notBefore: undefined } : {};
+    const stopped = move(next, { phase, reason, message }, at);
+    return decideIdle(input, change(stopped, reset, at), at);
+  }
+  if (step.end === "stopped") {
+    const message = "it had been stopped and is wanted again";
+    return decideIdle(input, move(next, { phase: "Pending", reason: "Resuming", message }, at), at);
+  }
+  return afterFailure(input, next, ended, at);
+}
+
+/** Backoff before try `retries` (1: at once, then doubling). */
+export function backoffMs(
+  retries: number,
+  recovery: { readonly backoffMs: number; readonly maxBackoffMs: number },
+): number {
+  if (retries <= 1) return 0;
+  return Math.min(recovery.backoffMs * 2 ** Math.min(retries - 2, 30), recovery.maxBackoffMs);
+}
+
+function afterFailure(input: JobInput, status: JobStatus, ended: Attempt, at: At): Decision {
+  const want = input.want;
+  const failure = ended.failure ?? { class: "unknown", message: "nobody knows why" };
+  const text = `attempt ${ended.attempt} failed (${failure.class}${
+    failure.node ? ` on ${failure.node}` : ""
+  }): ${firstLine(failure.message)}`;
+  const retries = status.retries + (countsAsRetry(failure) ? 1 : 0);
+  const max = want?.spec.recovery.maxRetries ?? 0;
+  if (!want || isTerminal(failure) || retries > max) {
+    const why = isTerminal(failure)
+      ? "trying the same again cannot help"
+      : `all ${max} retries are used up`;
+    const message = `${text}; ${why}. Push a changed manifest or raise \`rerun:\` to try again.`;
+    const failed = move(status, { phase: "Failed", reason: failure.class, message }, at);
+    return { status: change(failed, { retries, notBefore: undefined }, at), actions: [] };
+  }
+  const notBeforeMs = at.now + backoffMs(retries, want.spec.recovery);
+  const message = `${text}; retry ${retries} of ${max} follows`;
+  const recovering = change(
+    move(status, { phase: "Recovering", reason: failure.class, message }, at),
+    { retries, notBefore: notBeforeMs > at.now ? iso(notBeforeMs) : undefined },
+    at,
+  );
+  return decideIdle(input, recovering, at);
+}

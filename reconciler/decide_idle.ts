@@ -1,0 +1,97 @@
+/**
+ * Decides about a job without a live attempt: does it rest, wait, or ask to be launched?
+ *
+ * @module
+ */
+import type { DesiredJob } from "../jobs/job.ts";
+import { isFinal } from "../jobs/lifecycle.ts";
+import type { JobStatus } from "../jobs/status.ts";
+import { type Decision, firstLine, type JobInput } from "./decision.ts";
+import { type At, change, move, newestAttempt, putCondition } from "./job_status.ts";
+
+/** Decides about a job that no attempt is running for. */
+export function decideIdle(input: JobInput, status: JobStatus, at: At): Decision {
+  const { want, invalid } = input;
+  const quiet = putCondition(status, "StopHeld", undefined, at);
+  if (invalid) {
+    const message = `its manifest has ${invalid.problems.length} problem(s): ${
+      firstLine(invalid.problems[0]?.message ?? "")
+    }`;
+    if (isFinal(quiet.phase) && quiet.phase !== "Failed") return { status: quiet, actions: [] };
+    return {
+      status: move(quiet, { phase: "Invalid", reason: "ManifestInvalid", message }, at),
+      actions: [],
+    };
+  }
+  if (!want) return { status: deleted(quiet, at), actions: [] };
+  if (want.spec.state !== "running") return { status: parked(quiet, want, at), actions: [] };
+  const ready = wake(quiet, want, at);
+  if (isFinal(ready.phase)) return { status: ready, actions: [] };
+  const notBefore = ready.notBefore ? Date.parse(ready.notBefore) : 0;
+  if (notBefore > at.now) return { status: ready, actions: [], wakeAtMs: notBefore };
+  return { status: ready, actions: [], candidate: want };
+}
+
+/** A deleted job keeps a tombstone, so that its attempt numbers are never used again. */
+function deleted(status: JobStatus, at: At): JobStatus {
+  if (status.reason === "ManifestDeleted") return status;
+  const message = "its manifest was deleted";
+  const phase = isFinal(status.phase) ? status.phase : "Cancelled";
+  return move(status, { phase, reason: "ManifestDeleted", message }, at);
+}
+
+function parked(status: JobStatus, want: DesiredJob, at: At): JobStatus {
+  const phase = want.spec.state === "cancelled" ? "Cancelled" : "Suspended";
+  if (status.phase === "Succeeded") return status;
+  const message = `its manifest says \`state: ${want.spec.state}\``;
+  return move(status, { phase, reason: phase, message }, at);
+}
+
+/** Takes a job out of a resting phase when its manifest gives a reason to. */
+function wake(status: JobStatus, want: DesiredJob, at: At): JobStatus {
+  const { spec } = want;
+  const fresh = (reason: string, message: string): JobStatus =>
+    change(move(status, { phase: "Pending", reason, message }, at), {
+      retries: 0,
+      notBefore: undefined,
+      rerun: spec.rerun,
+    }, at);
+  const last = newestAttempt(status);
+  if (isFinal(status.phase) && status.reason === "ManifestDeleted") {
+    return fresh("Submitted", "its manifest is back");
+  }
+  if (isFinal(status.phase) && spec.rerun > status.rerun) {
+    return fresh("Rerun", `\`rerun: ${spec.rerun}\` asks for another run`);
+  }
+  const changed = last !== undefined &&
+    (last.specDigest !== want.specDigest ||
+      (last.codeDigest !== null && last.codeDigest !== want.codeDigest));
+  switch (status.phase) {
+    case "Succeeded":
+      return putCondition(
+        status,
+        "ManifestChanged",
+        last && last.specDigest !== want.specDigest
+          ? {
+            status: "True",
+            reason: "Finished",
+            message: `the job had succeeded before its manifest changed; raise \`rerun:\` to ` +
+              `${status.rerun + 1} to run it again`,
+          }
+          : undefined,
+        at,
+      );
+    case "Failed":
+      return changed ? fresh("ManifestChanged", "its manifest or code changed") : status;
+    case "Cancelled":
+    case "Suspended":
+      return fresh("Resuming", "its manifest says `state: running`");
+    case "Invalid":
+      return fresh("Submitted", "its manifest is valid now");
+    case "Pending":
+    case "Recovering":
+      return status;
+    default:
+      return move(status, { phase: "Pending", reason: "Waiting", message: "waits" }, at);
+  }
+}

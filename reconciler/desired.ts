@@ -1,0 +1,195 @@
+/**
+ * Reads the desired branch: cluster, defaults and manifests, each file once for each version of
+ * it. What cannot be read is a problem with a place; it never takes anything else with it.
+ *
+ * @module
+ */
+import type { Cluster } from "../cluster/cluster.ts";
+import { parseCluster } from "../cluster/parse.ts";
+import { type Defaults, NO_DEFAULTS, parseDefaults } from "../jobs/defaults.ts";
+import type { Problem } from "../jobs/problem.ts";
+import { MAX_MANIFEST_BYTES, problem, unreadable } from "./files.ts";
+import type { Desired } from "./model.ts";
+import { type Manifest, ManifestReader } from "./manifests.ts";
+import type { StateRepository, TreeEntry } from "./ports.ts";
+
+/** Most job files of a repository. */
+const MAX_JOB_FILES = 50_000;
+
+/** Most problems that are kept. */
+const MAX_PROBLEMS = 1000;
+
+/** What reading gave. `value` is undefined while no valid cluster was ever seen. */
+export interface DesiredRead {
+  readonly value: Desired | undefined;
+  readonly problems: readonly Problem[];
+  /** For the log; empty when nothing new was read. */
+  readonly notes: readonly { text: string; fields: Readonly<Record<string, unknown>> }[];
+}
+
+/** Reads the desired branch commit by commit. */
+export class DesiredReader {
+  readonly #manifests: ManifestReader;
+  #cluster: { oid: string; value: Cluster; problems: readonly Problem[] } | undefined;
+  #defaults: { oid: string; value: Defaults; problems: readonly Problem[] } | undefined;
+  #last: DesiredRead | undefined;
+  #commit: string | undefined;
+  #complete = false;
+
+  constructor(
+    private readonly repository: StateRepository,
+    private readonly env: Readonly<Record<string, string>>,
+  ) {
+    this.#manifests = new ManifestReader(repository);
+  }
+
+  /** The desired state at a commit; undefined (no such branch) keeps what was known. */
+  async read(commit: string | undefined): Promise<DesiredRead> {
+    if (commit === undefined) return this.#withoutBranch();
+    if (commit === this.#commit && this.#complete && this.#last) {
+      return { ...this.#last, notes: [] };
+    }
+    const entries = await this.repository.listTree(commit);
+    const problems: Problem[] = [];
+    const cluster = await this.#readCluster(entries, problems);
+    const defaults = await this.#readDefaults(entries, problems);
+    if (!cluster) {
+      const read = { value: undefined, problems, notes: notesOf(commit, problems) };
+      this.#remember(commit, read, true);
+      return read;
+    }
+    const files = jobFiles(entries, problems);
+    const manifests = await this.#manifests.read({
+      commit,
+      entries,
+      files,
+      cluster,
+      defaults: defaults?.value ?? NO_DEFAULTS,
+      context: `${this.#cluster?.oid} ${this.#defaults?.oid}`,
+      // Without the defaults nobody knows what a job is: all manifests wait, nothing is stopped.
+      blocked: defaults ? undefined : problems.at(-1),
+    });
+    const value = assemble(commit, cluster, manifests, problems, files.length === 0);
+    const read = { value, problems: value.problems, notes: notesOf(commit, value.problems) };
+    this.#remember(commit, read, manifests.every((m) => !m.transient));
+    return read;
+  }
+
+  #remember(commit: string, read: DesiredRead, complete: boolean): void {
+    this.#last = read;
+    this.#commit = commit;
+    this.#complete = complete;
+  }
+
+  #withoutBranch(): DesiredRead {
+    const text = "the desired branch does not exist on the remote; what was known stays in force";
+    const first = this.#commit !== undefined || this.#last === undefined;
+    this.#commit = undefined;
+    const notes = first ? [{ text, fields: {} }] : [];
+    this.#last ??= { value: undefined, problems: [], notes: [] };
+    return { ...this.#last, notes };
+  }
+
+  async #readCluster(
+    entries: readonly TreeEntry[],
+    problems: Problem[],
+  ): Promise<Cluster | undefined> {
+    const file = "cluster.yaml";
+    const found = await this.#file(entries, file);
+    if (found.oid !== undefined && found.oid === this.#cluster?.oid) {
+      problems.push(...this.#cluster.problems);
+      return this.#cluster.value;
+    }
+    if (!found.bytes) {
+      problems.push(problem(file, found.why ?? "the repository has no cluster.yaml"));
+      return this.#cluster?.value;
+    }
+    const parsed = parseCluster(file, found.bytes, { env: this.env });
+    if (!parsed.ok) {
+      problems.push(...parsed.problems);
+      return this.#cluster?.value;
+    }
+    this.#cluster = { oid: found.oid ?? "", value: parsed.value, problems: parsed.warnings };
+    problems.push(...parsed.warnings);
+    return parsed.value;
+  }
+
+  /** The defaults, those of before when the file is broken, or undefined when there are none. */
+  async #readDefaults(
+    entries: readonly TreeEntry[],
+    problems: Problem[],
+  ): Promise<{ value: Defaults } | undefined> {
+    const file = "config/training_defaults.yaml";
+    const found = await this.#file(entries, file);
+    if (!found.bytes && !found.why) {
+      this.#defaults = undefined;
+      return { value: NO_DEFAULTS };
+    }
+    if (found.oid === this.#defaults?.oid && this.#defaults) return this.#defaults;
+    if (!found.bytes) {
+      problems.push(problem(file, found.why ?? ""));
+      return this.#defaults;
+    }
+    const parsed = parseDefaults(file, found.bytes);
+    if (!parsed.ok) {
+      problems.push(...parsed.problems);
+      return this.#defaults;
+    }
+    this.#defaults = { oid: found.oid ?? "", value: parsed.value, problems: parsed.warnings };
+    problems.push(...parsed.warnings);
+    return this.#defaults;
+  }
+
+  async #file(
+    entries: readonly TreeEntry[],
+    path: string,
+  ): Promise<{ oid?: string; bytes?: Uint8Array; why?: string }> {
+    const entry = entries.find((e) => e.path === path);
+    if (!entry) return {};
+    const why = unreadable(entry);
+    if (why) return { why };
+    const bytes = (await this.repository.readBlobs([entry.oid], MAX_MANIFEST_BYTES)).get(entry.oid);
+    return bytes ? { oid: entry.oid, bytes } : { why: "it cannot be read" };
+  }
+}
+
+function jobFiles(entries: readonly TreeEntry[], problems: Problem[]): TreeEntry[] {
+  const files = entries.filter((e) => /^jobs\/.+\.ya?ml$/.test(e.path));
+  if (files.length > MAX_JOB_FILES) {
+    problems.push(problem("jobs", `${files.length} files; only ${MAX_JOB_FILES} are read`));
+  }
+  return files.slice(0, MAX_JOB_FILES);
+}
+
+function assemble(
+  commit: string,
+  cluster: Cluster,
+  manifests: readonly Manifest[],
+  problems: Problem[],
+  empty: boolean,
+): Desired {
+  const jobs = new Map();
+  const invalid = new Map();
+  for (const manifest of manifests) {
+    problems.push(...manifest.problems);
+    if (manifest.kind === "invalid") {
+      if (!invalid.has(manifest.name)) invalid.set(manifest.name, manifest);
+      continue;
+    }
+    const { job } = manifest;
+    const other = jobs.get(job.spec.name);
+    if (other) {
+      const text = `the name ${job.spec.name} is taken by ${other.file}`;
+      problems.push(problem(job.file, text, "give one of them another `name:`"));
+    } else jobs.set(job.spec.name, job);
+  }
+  for (const name of jobs.keys()) invalid.delete(name);
+  return { commit, cluster, jobs, invalid, problems: problems.slice(0, MAX_PROBLEMS), empty };
+}
+
+function notesOf(commit: string, problems: readonly Problem[]): DesiredRead["notes"] {
+  return problems.slice(0, 50).map((p) => ({
+    text: "problem in the state repository",
+    fields: { commit: commit.slice(0, 12), file: p.file, line: p.line, problem: p.message },
+  }));
+}

@@ -1,0 +1,25 @@
+/**
+ * What of a tree is read as a file, and problems with files as a whole.
+ *
+ * @module
+ */
+import type { Problem } from "../jobs/problem.ts";
+import type { TreeEntry } from "./ports.ts";
+
+/** Largest file that is read as a manifest. */
+export const MAX_MANIFEST_BYTES = 1024 * 1024;
+
+/** A problem with a file as a whole. */
+export function problem(file: string, message: string, hint?: string): Problem {
+  return { file, line: 1, column: 1, message, ...(hint ? { hint } : {}) };
+}
+
+/** Why an entry of the tree is not read as a file; undefined when it is one. */
+export function unreadable(entry: TreeEntry): string | undefined {
+  if (entry.mode === "120000") return "it is a symbolic link; only regular files are read";
+  if (entry.mode === "160000") return "it is a submodule; only regular files are read";
+  if (entry.size > MAX_MANIFEST_BYTES) {
+    return `it has ${entry.size} bytes; at most ${MAX_MANIFEST_BYTES} are read`;
+  }
+  return undefined;
+}

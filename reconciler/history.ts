@@ -1,0 +1,140 @@
+/**
+ * Reads the status branch back: what UGRO remembers is what it wrote there, and nothing else.
+ *
+ * @module
+ */
+import { parse } from "yaml";
+import { z } from "zod";
+import type { JobStatus } from "../jobs/status.ts";
+import type { History } from "./model.ts";
+import type { StateRepository, TreeEntry } from "./ports.ts";
+
+const Time = z.iso.datetime();
+const Name = z.string().min(1).max(253);
+
+const AttemptSchema = z.object({
+  attempt: z.int().positive(),
+  commit: z.string(),
+  specDigest: z.string(),
+  codeDigest: z.string().nullable(),
+  placement: z.array(z.object({ node: Name, gpus: z.array(z.string()) })),
+  because: z.string(),
+  resumedFrom: z.object({ path: z.string(), step: z.number() }).optional(),
+  recordedAt: Time,
+  startedAt: Time.optional(),
+  endedAt: Time.optional(),
+  end: z.enum(["succeeded", "failed", "stopped", "node-lost"]).optional(),
+  failure: z.object({
+    class: z.string(),
+    node: z.string().optional(),
+    rank: z.number().optional(),
+    message: z.string(),
+  }).optional(),
+  exitCodes: z.array(z.number().nullable()).optional(),
+});
+
+const StatusSchema = z.object({
+  name: Name,
+  file: z.string(),
+  commit: z.string(),
+  specDigest: z.string(),
+  owner: z.string().optional(),
+  queue: z.string(),
+  priority: z.number(),
+  phase: z.enum([
+    "Pending",
+    "Launching",
+    "Running",
+    "Recovering",
+    "Suspended",
+    "Unknown",
+    "Succeeded",
+    "Failed",
+    "Cancelled",
+    "Invalid",
+  ]),
+  reason: z.string(),
+  message: z.string(),
+  since: Time,
+  submittedAt: Time,
+  attempt: z.int().nonnegative(),
+  retries: z.int().nonnegative(),
+  notBefore: Time.optional(),
+  rerun: z.int().nonnegative(),
+  conditions: z.array(z.object({
+    type: z.string(),
+    status: z.enum(["True", "False", "Unknown"]),
+    reason: z.string(),
+    message: z.string(),
+    since: Time,
+  })),
+  problems: z.array(z.object({
+    file: z.string(),
+    line: z.number(),
+    column: z.number(),
+    message: z.string(),
+    hint: z.string().optional(),
+  })).optional(),
+  attempts: z.array(AttemptSchema),
+});
+
+/** Largest status file that is read. */
+const MAX_BYTES = 4 * 1024 * 1024;
+
+/** Parses one status file. Throws with the reason when it is not one. */
+export function parseStatus(text: string): JobStatus {
+  const result = StatusSchema.safeParse(parse(text, { maxAliasCount: 0 }));
+  if (!result.success) {
+    const issue = result.error.issues[0];
+    throw new Error(`${issue?.path.join(".") || "file"}: ${issue?.message ?? "not a status"}`);
+  }
+  return result.data as JobStatus;
+}
+
+/** Files of the status branch that hold jobs. */
+function isJobFile(entry: TreeEntry): boolean {
+  return entry.mode.startsWith("100") && /^jobs\/[a-z0-9-]+\.yaml$/.test(entry.path);
+}
+
+/** Loads the history at a head of the status branch, and all its files as they stand. */
+export class HistoryReader {
+  #parsed = new Map<string, JobStatus | string>();
+
+  constructor(private readonly repository: StateRepository) {}
+
+  /** Reads the branch at `head`; files that were read before cost nothing. */
+  async read(head: string | undefined, lost: boolean): Promise<History> {
+    const jobs = new Map<string, JobStatus>();
+    const unreadable = new Map<string, string>();
+    if (head === undefined) return { head, jobs, unreadable, lost };
+    const entries = (await this.repository.listTree(head)).filter(isJobFile);
+    const parsed = await this.#parse(entries);
+    for (const entry of entries) {
+      const name = entry.path.slice("jobs/".length, -".yaml".length);
+      const result = parsed.get(entry.oid) ?? "it is too large";
+      if (typeof result === "string") unreadable.set(name, result);
+      else jobs.set(name, result);
+    }
+    return { head, jobs, unreadable, lost: false };
+  }
+
+  async #parse(entries: readonly TreeEntry[]): Promise<Map<string, JobStatus | string>> {
+    const kept = new Map<string, JobStatus | string>();
+    const missing: string[] = [];
+    for (const { oid } of entries) {
+      const known = this.#parsed.get(oid);
+      if (known === undefined) missing.push(oid);
+      else kept.set(oid, known);
+    }
+    const blobs = await this.repository.readBlobs(missing, MAX_BYTES);
+    for (const [oid, bytes] of blobs) {
+      try {
+        kept.set(oid, parseStatus(new TextDecoder("utf-8", { fatal: true }).decode(bytes)));
+      } catch (error) {
+        kept.set(oid, (error as Error).message.split("\n")[0] ?? "unreadable");
+      }
+    }
+    this.#parsed = kept;
+    return kept;
+  }
+}

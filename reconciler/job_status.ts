@@ -1,0 +1,129 @@
+/**
+ * Small, pure changes of a job's status. A change that changes nothing returns the same object, so
+ * that "nothing happened" is cheap to see and never committed.
+ *
+ * @module
+ */
+import type { DesiredJob } from "../jobs/job.ts";
+import { step } from "../jobs/lifecycle.ts";
+import type { Attempt, Condition, JobStatus, Phase } from "../jobs/status.ts";
+import { MAX_ATTEMPTS } from "../jobs/status.ts";
+import type { InvalidJob } from "./model.ts";
+
+/** When and at which commit a change is made. */
+export interface At {
+  readonly now: number;
+  readonly commit: string;
+}
+
+/** A phase with its reason and sentence. */
+export interface Move {
+  readonly phase: Phase;
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** ISO 8601 of a time in milliseconds. */
+export function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+/** The status of a job that was never seen before. */
+export function newStatus(name: string, file: string, at: At): JobStatus {
+  return {
+    name,
+    file,
+    commit: at.commit,
+    specDigest: "",
+    queue: "default",
+    priority: 0,
+    phase: "Pending",
+    reason: "New",
+    message: "seen for the first time",
+    since: iso(at.now),
+    submittedAt: iso(at.now),
+    attempt: 0,
+    retries: 0,
+    rerun: 0,
+    conditions: [],
+    attempts: [],
+  };
+}
+
+/** Sets fields; undefined removes one. Returns the same object when nothing differs. */
+export function change(
+  status: JobStatus,
+  fields: { readonly [K in keyof JobStatus]?: JobStatus[K] | undefined },
+  at: At,
+): JobStatus {
+  const next: Record<string, unknown> = { ...status };
+  let changed = false;
+  for (const [key, value] of Object.entries(fields)) {
+    if (same(next[key], value)) continue;
+    changed = true;
+    if (value === undefined) delete next[key];
+    else next[key] = value;
+  }
+  return changed ? { ...next, commit: at.commit } as unknown as JobStatus : status;
+}
+
+function same(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== "object" || typeof b !== "object" || !a || !b) return false;
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+/** Moves to a phase; throws on a step that the lifecycle forbids. */
+export function move(status: JobStatus, to: Move, at: At): JobStatus {
+  step(status.phase, to.phase);
+  const restarted = status.phase !== to.phase || status.reason !== to.reason;
+  return change(status, { ...to, ...(restarted ? { since: iso(at.now) } : {}) }, at);
+}
+
+/** Takes over what the manifest says about the job itself (queue, owner, place). */
+export function describeJob(status: JobStatus, want: DesiredJob, at: At): JobStatus {
+  const { spec } = want;
+  return change(status, {
+    file: want.file,
+    queue: spec.queue,
+    priority: spec.priority,
+    owner: spec.owner,
+    problems: undefined,
+  }, at);
+}
+
+/** Takes over the problems of a manifest that does not parse. */
+export function describeInvalid(status: JobStatus, invalid: InvalidJob, at: At): JobStatus {
+  return change(status, { file: invalid.file, problems: invalid.problems }, at);
+}
+
+/** The newest attempt, or undefined when the job never ran. */
+export function newestAttempt(status: JobStatus): Attempt | undefined {
+  return status.attempts.at(-1);
+}
+
+/** Adds an attempt, or replaces the one with the same number. */
+export function putAttempt(status: JobStatus, attempt: Attempt, at: At): JobStatus {
+  const others = status.attempts.filter((a) => a.attempt !== attempt.attempt);
+  const attempts = [...others, attempt]
+    .toSorted((a, b) => a.attempt - b.attempt)
+    .slice(-MAX_ATTEMPTS);
+  return change(status, { attempts, attempt: Math.max(status.attempt, attempt.attempt) }, at);
+}
+
+/** Sets or, with undefined, removes the condition of a type. `since` moves with status or reason. */
+export function putCondition(
+  status: JobStatus,
+  type: string,
+  condition: Omit<Condition, "type" | "since"> | undefined,
+  at: At,
+): JobStatus {
+  const old = status.conditions.find((c) => c.type === type);
+  const others = status.conditions.filter((c) => c.type !== type);
+  if (!condition) return old ? change(status, { conditions: others }, at) : status;
+  const kept = old && old.status === condition.status && old.reason === condition.reason;
+  const next = { type, ...condition, since: kept ? old.since : iso(at.now) };
+  return change(status, {
+    conditions: [...others, next].toSorted((a, b) => a.type < b.type ? -1 : 1),
+  }, at);
+}

@@ -1,0 +1,179 @@
+/**
+ * Reads job manifests, each version of a file once: the cost of a commit follows what it changed.
+ *
+ * @module
+ */
+import type { Cluster } from "../cluster/cluster.ts";
+import type { Defaults } from "../jobs/defaults.ts";
+import { specDigest } from "../jobs/digest.ts";
+import type { Code, DesiredJob, JobSpec } from "../jobs/job.ts";
+import { parseManifest } from "../jobs/manifest.ts";
+import type { Problem } from "../jobs/problem.ts";
+import { MAX_MANIFEST_BYTES, problem, unreadable } from "./files.ts";
+import type { StateRepository, TreeEntry } from "./ports.ts";
+
+/** One manifest file as read. */
+export type Manifest =
+  | {
+    readonly kind: "job";
+    readonly job: DesiredJob;
+    readonly problems: readonly Problem[];
+    readonly transient: false;
+  }
+  | {
+    readonly kind: "invalid";
+    /** The job it seems to be about: the file's name. */
+    readonly name: string;
+    readonly file: string;
+    readonly problems: readonly Problem[];
+    /** True when the same file may be fine later (code that cannot be fetched now). */
+    readonly transient: boolean;
+  };
+
+/** What manifests are read against. */
+export interface ManifestSet {
+  readonly commit: string;
+  readonly entries: readonly TreeEntry[];
+  readonly files: readonly TreeEntry[];
+  readonly cluster: Cluster;
+  readonly defaults: Defaults;
+  /** Changes whenever cluster or defaults change. */
+  readonly context: string;
+  /** Set when no manifest can be understood now, and why. */
+  readonly blocked: Problem | undefined;
+}
+
+interface Cached {
+  readonly context: string;
+  readonly asked: readonly (readonly [string, boolean])[];
+  readonly parsed:
+    | { readonly spec: JobSpec; readonly digest: string; readonly warnings: readonly Problem[] }
+    | { readonly problems: readonly Problem[] };
+}
+
+/** Reads manifests and keeps what it read, by path and blob. */
+export class ManifestReader {
+  #cache = new Map<string, Cached>();
+
+  constructor(private readonly repository: StateRepository) {}
+
+  /** Reads all manifests of a commit, in the order of their paths. */
+  async read(set: ManifestSet): Promise<Manifest[]> {
+    const paths = pathsOf(set.entries);
+    const fresh = set.files.filter((entry) => !unreadable(entry) && !this.#hit(entry, set, paths));
+    const blobs = await this.repository.readBlobs(fresh.map((e) => e.oid), MAX_MANIFEST_BYTES);
+    const next = new Map<string, Cached>();
+    for (const entry of set.files) {
+      const cached = this.#hit(entry, set, paths) ?? parse(entry, blobs, set, paths);
+      if (cached) next.set(keyOf(entry), cached);
+    }
+    this.#cache = next;
+    const trees = new Map<string, Promise<CodeFound>>();
+    return await Promise.all(
+      set.files.map((entry) => this.#finish(entry, next.get(keyOf(entry)), set, trees)),
+    );
+  }
+
+  #hit(entry: TreeEntry, set: ManifestSet, paths: ReadonlySet<string>): Cached | undefined {
+    const cached = this.#cache.get(keyOf(entry));
+    if (!cached || cached.context !== set.context) return undefined;
+    return cached.asked.every(([path, answer]) => paths.has(path) === answer) ? cached : undefined;
+  }
+
+  async #finish(
+    entry: TreeEntry,
+    cached: Cached | undefined,
+    set: ManifestSet,
+    trees: Map<string, Promise<CodeFound>>,
+  ): Promise<Manifest> {
+    const file = entry.path;
+    const invalid = (problems: readonly Problem[], transient = false): Manifest => ({
+      kind: "invalid",
+      name: nameFrom(file),
+      file,
+      problems,
+      transient,
+    });
+    const why = unreadable(entry);
+    if (why) return invalid([problem(file, why)]);
+    if (!cached) return invalid([problem(file, "its contents cannot be read")], true);
+    if ("problems" in cached.parsed) return invalid(cached.parsed.problems);
+    if (set.blocked) return invalid([set.blocked]);
+    const { spec, digest, warnings } = cached.parsed;
+    const key = JSON.stringify(spec.code);
+    const finding = trees.get(key) ?? this.#findCode(spec.code, set.commit);
+    trees.set(key, finding);
+    const found = await finding;
+    if ("why" in found) return invalid([problem(file, found.why)], found.transient);
+    const job: DesiredJob = { spec, file, specDigest: digest, codeDigest: found.digest };
+    return { kind: "job", job, problems: warnings, transient: false };
+  }
+
+  async #findCode(code: Code, commit: string): Promise<CodeFound> {
+    if (code.kind === "node") return { digest: null };
+    if (code.kind === "repository") {
+      const digest = await this.repository.treeId(commit, code.path);
+      const why = `\`code:\` names the folder ${JSON.stringify(code.path)}, which does not exist`;
+      return digest === undefined ? { why, transient: false } : { digest };
+    }
+    const found = await this.repository.resolveCode(code);
+    if (found.kind === "ok") return { digest: found.value };
+    return {
+      why: `its code cannot be fetched: ${found.reason}`,
+      transient: found.kind !== "terminal",
+    };
+  }
+}
+
+type CodeFound =
+  | { readonly digest: string | null }
+  | { readonly why: string; readonly transient: boolean };
+
+function keyOf(entry: TreeEntry): string {
+  return `${entry.oid} ${entry.path}`;
+}
+
+/** All files and all folders that hold them. */
+function pathsOf(entries: readonly TreeEntry[]): ReadonlySet<string> {
+  const paths = new Set<string>();
+  for (const { path } of entries) {
+    paths.add(path);
+    for (let i = path.lastIndexOf("/"); i > 0; i = path.lastIndexOf("/", i - 1)) {
+      const folder = path.slice(0, i);
+      if (paths.has(folder)) break;
+      paths.add(folder);
+    }
+  }
+  return paths;
+}
+
+function parse(
+  entry: TreeEntry,
+  blobs: ReadonlyMap<string, Uint8Array>,
+  set: ManifestSet,
+  paths: ReadonlySet<string>,
+): Cached | undefined {
+  const bytes = blobs.get(entry.oid);
+  if (!bytes) return undefined;
+  const asked: [string, boolean][] = [];
+  const result = parseManifest(entry.path, bytes, {
+    cluster: set.cluster,
+    defaults: set.defaults,
+    hasPath: (path) => {
+      const answer = paths.has(path);
+      asked.push([path, answer]);
+      return answer;
+    },
+  });
+  const { context } = set;
+  if (!result.ok) return { context, asked, parsed: { problems: result.problems } };
+  const { value: spec, warnings } = result;
+  return { context, asked, parsed: { spec, digest: specDigest(spec), warnings } };
+}
+
+/** A job name made from a file's name, for files that do not say. */
+function nameFrom(file: string): string {
+  const base = file.split("/").at(-1)?.replace(/\.ya?ml$/, "") ?? "";
+  const name = base.toLowerCase().replace(/[^a-z0-9-]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 63);
+  return name === "" ? "unnamed" : name.replace(/-+$/, "");
+}

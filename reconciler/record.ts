@@ -1,0 +1,121 @@
+/**
+ * Records a plan on the status branch before it is acted on: at most one commit a pass, none when
+ * nothing changed, and, unless a launch must be recorded, none before `status.minInterval` is over.
+ *
+ * @module
+ */
+import { formatProblem, type Problem } from "../jobs/problem.ts";
+import { cell } from "./dashboard.ts";
+import type { Log } from "./execute.ts";
+import type { History, Plan, Snapshot } from "./model.ts";
+import type { Clock, StateRepository } from "./ports.ts";
+import { commitMessage, statusFiles } from "./status_files.ts";
+
+/** What came of recording. */
+export interface Recorded {
+  readonly committed: boolean;
+  /** The history as it is now on the branch; undefined: as it was. */
+  readonly history?: History;
+  /** The branch has moved, or nobody knows: refresh before the next pass. */
+  readonly moved: boolean;
+  /** When to try again. */
+  readonly retryAtMs?: number;
+}
+
+/** Pause after a commit that did not go through, with jitter by the clock's own unevenness. */
+const RETRY_MS = 1000;
+
+/** Writes the status branch. */
+export class Recorder {
+  #files: ReadonlyMap<string, string> | undefined;
+  #head: string | undefined;
+  #lastCommitMs = -Infinity;
+  #problems = "";
+
+  constructor(
+    private readonly repository: StateRepository,
+    private readonly clock: Clock,
+    private readonly log: Log,
+  ) {}
+
+  /** Commits the statuses of a plan, if they differ from what is there and it is time. */
+  async record(snapshot: Snapshot): Promise<Recorded> {
+    const { history, plan, desired } = snapshot;
+    const files = statusFiles(snapshot);
+    if (this.#head === history.head && sameFiles(files, this.#files)) {
+      return { committed: false, moved: false };
+    }
+    const now = this.clock.now();
+    const due = this.#lastCommitMs + desired.cluster.policy.statusMinIntervalMs;
+    if (now < due && !launchesAnew(plan, history)) {
+      return { committed: false, moved: false, retryAtMs: due };
+    }
+    const outcome = await this.repository.commitStatus({
+      base: history.head,
+      files,
+      keep: [...history.unreadable.keys()].map((name) => `jobs/${name}.yaml`),
+      message: commitMessage(history, plan),
+    });
+    if (outcome.kind !== "ok") {
+      this.log("warn", "cannot record on the status branch", {
+        outcome: outcome.kind,
+        reason: outcome.reason,
+      });
+      return { committed: false, moved: true, retryAtMs: now + RETRY_MS };
+    }
+    const committed = outcome.value !== history.head;
+    if (committed) this.#lastCommitMs = this.clock.now();
+    this.#files = files;
+    this.#head = outcome.value;
+    return {
+      committed,
+      moved: false,
+      history: { ...history, head: outcome.value, jobs: written(plan, files), lost: false },
+    };
+  }
+
+  /** Without a valid cluster.yaml nothing can be planned; the dashboard says so, all else stays. */
+  async recordProblems(history: History, problems: readonly Problem[]): Promise<void> {
+    const lines = problems.slice(0, 100).map((problem) => `- ${cell(formatProblem(problem))}`);
+    const text = [
+      "# UGRO cannot work yet",
+      "",
+      "Nothing is started or stopped until this is repaired:",
+      "",
+      ...lines,
+      "",
+    ].join("\n");
+    if (text === this.#problems || history.head === undefined && problems.length === 0) return;
+    const keep = history.head
+      ? (await this.repository.listTree(history.head)).map((entry) => entry.path)
+      : [];
+    const outcome = await this.repository.commitStatus({
+      base: history.head,
+      files: new Map([["README.md", text]]),
+      keep: keep.filter((path) => path !== "README.md"),
+      message: "cluster: cluster.yaml has problems\n",
+    });
+    if (outcome.kind === "ok") this.#problems = text;
+  }
+}
+
+/** The statuses that are on the branch now: those of the plan, less dropped tombstones. */
+function written(plan: Plan, files: ReadonlyMap<string, string>): History["jobs"] {
+  return new Map([...plan.statuses].filter(([name]) => files.has(`jobs/${name}.yaml`)));
+}
+
+function launchesAnew(plan: Plan, history: History): boolean {
+  return plan.actions.some((action) =>
+    action.kind === "launch" &&
+    history.jobs.get(action.job.spec.name)?.attempt !== action.attempt.attempt
+  );
+}
+
+function sameFiles(
+  a: ReadonlyMap<string, string>,
+  b: ReadonlyMap<string, string> | undefined,
+): boolean {
+  if (!b || a.size !== b.size) return false;
+  for (const [path, text] of a) if (b.get(path) !== text) return false;
+  return true;
+}

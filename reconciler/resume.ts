@@ -1,0 +1,107 @@
+/**
+ * Chooses the checkpoint that an attempt goes on from: the newest complete one that every node of
+ * the gang that needs it can see.
+ *
+ * @module
+ */
+import type { NodeName } from "../cluster/node.ts";
+import type { DesiredJob } from "../jobs/job.ts";
+import type { Checkpoint } from "../jobs/run.ts";
+import type { JobStatus } from "../jobs/status.ts";
+import type { Observed } from "./model.ts";
+
+/** Go on from here. `order` gives the chosen nodes in rank order. */
+export interface Resume {
+  readonly kind: "resume";
+  readonly path: string;
+  readonly step: number;
+  readonly order: readonly number[];
+}
+
+/** What to do about checkpoints. */
+export type ResumeChoice =
+  | Resume
+  | { readonly kind: "fresh" }
+  | { readonly kind: "refused"; readonly message: string };
+
+/** The folder of a job's checkpoints: absolute, `~/…`, or relative to each node's work directory. */
+export function checkpointDir(job: DesiredJob): string {
+  const { name, rerun, checkpoint } = job.spec;
+  const own = rerun > 0 ? `${name}-rerun-${rerun}` : name;
+  return checkpoint.dir?.replaceAll("{job}", name).replaceAll("{rerun}", String(rerun)) ??
+    `checkpoints/${own}`;
+}
+
+/** Chooses for a gang on `nodes`. A job that never ran starts fresh. */
+export function chooseResume(
+  job: DesiredJob,
+  status: JobStatus,
+  nodes: readonly NodeName[],
+  observed: Observed,
+): ResumeChoice {
+  if (status.attempt === 0) return { kind: "fresh" };
+  const per = nodes.map((node) => completeOn(job, node, observed));
+  const needed = job.spec.checkpoint.neededBy;
+  const order = nodes.map((_, i) => i);
+  if (needed === "rank0") {
+    const steps = per.map((list) => list[0]?.step ?? -1);
+    const best = Math.max(...steps);
+    const first = steps.indexOf(best);
+    if (best >= 0) {
+      const others = order.filter((i) => i !== first);
+      return resumeFrom(job, per[first]?.[0] as Checkpoint, [first, ...others]);
+    }
+  } else {
+    const common = (per[0] ?? []).find((c) =>
+      per.every((list) => list.some((other) => name(other) === name(c)))
+    );
+    if (common) return resumeFrom(job, common, order);
+  }
+  const elsewhere =
+    [...observed.nodes.values()].flatMap((seen) =>
+      seen.state === "reachable"
+        ? completeOn(job, seen.node, observed).map((c) => ({ node: seen.node, step: c.step }))
+        : []
+    ).toSorted((a, b) => b.step - a.step)[0];
+  if (!elsewhere) return withoutAny(status, observed);
+  return {
+    kind: "refused",
+    message:
+      `its checkpoint of step ${elsewhere.step} is on ${elsewhere.node} only, and starting ` +
+      `over would lose it: use a folder that all nodes share (\`checkpoint.dir\`), save on every ` +
+      `node, or set \`checkpoint.neededBy: rank0\` if only rank 0 loads it`,
+  };
+}
+
+/** No checkpoint is seen anywhere. If there was one, a node that cannot be asked may hold it. */
+function withoutAny(status: JobStatus, observed: Observed): ResumeChoice {
+  const had = status.attempts.findLast((attempt) => attempt.resumedFrom)?.resumedFrom;
+  const away = status.attempts.at(-1)?.placement.find((placed) =>
+    observed.nodes.get(placed.node as NodeName)?.state === "unknown"
+  );
+  if (!had || !away) return { kind: "fresh" };
+  return {
+    kind: "refused",
+    message: `it had a checkpoint of step ${had.step}, which is on no node that answers; ` +
+      `${away.node} cannot be asked`,
+  };
+}
+
+function name(checkpoint: Checkpoint): string {
+  return checkpoint.path.split("/").at(-1) ?? "";
+}
+
+function completeOn(job: DesiredJob, node: NodeName, observed: Observed): readonly Checkpoint[] {
+  const seen = observed.nodes.get(node);
+  if (seen?.state !== "reachable") return [];
+  return (seen.checkpoints.get(job.spec.name) ?? []).filter((c) => c.complete);
+}
+
+function resumeFrom(job: DesiredJob, checkpoint: Checkpoint, order: readonly number[]): Resume {
+  return {
+    kind: "resume",
+    path: `${checkpointDir(job)}/${name(checkpoint)}`,
+    step: checkpoint.step,
+    order,
+  };
+}

@@ -1,0 +1,122 @@
+/**
+ * The files of the status branch: one a job, the nodes, the queue, and a README that a forge
+ * renders as the dashboard. The same input gives the same bytes: an unchanged world commits nothing.
+ *
+ * @module
+ */
+import { stringify } from "yaml";
+import { formatProblem } from "../jobs/problem.ts";
+import type { JobStatus } from "../jobs/status.ts";
+import { dashboard, type NodeStatus } from "./dashboard.ts";
+import type { History, Plan, Snapshot } from "./model.ts";
+import type { NodeObservation } from "./ports.ts";
+
+/** Deleted jobs that are remembered, so that attempt numbers are not used twice. */
+export const KEPT_TOMBSTONES = 1000;
+
+/** Waiting jobs that `queue.yaml` lists. */
+const LISTED_WAITING = 200;
+
+const rendered = new WeakMap<JobStatus, string>();
+
+/** The YAML of one job. */
+export function renderJob(status: JobStatus): string {
+  const known = rendered.get(status);
+  if (known !== undefined) return known;
+  const text = stringify(status, { lineWidth: 100, aliasDuplicateObjects: false });
+  rendered.set(status, text);
+  return text;
+}
+
+/** All files of the branch. Unreadable job files are kept as they are by the caller. */
+export function statusFiles(view: Snapshot): Map<string, string> {
+  const files = new Map<string, string>();
+  const statuses = keepTombstones(view.plan.statuses);
+  for (const status of statuses) files.set(`jobs/${status.name}.yaml`, renderJob(status));
+  const nodes = nodeStatuses(view, statuses);
+  const head = "# Written by UGRO; changes here are overwritten.\n";
+  files.set("cluster.yaml", head + stringify({ cluster: view.desired.cluster.name, nodes }));
+  files.set(
+    "queue.yaml",
+    head + stringify({
+      waiting: view.plan.waiting.slice(0, LISTED_WAITING).map((w, i) => ({
+        position: i + 1,
+        ...w,
+      })),
+      total: view.plan.waiting.length,
+      held: view.plan.held,
+      problems: view.desired.problems.slice(0, 200).map(formatProblem),
+    }),
+  );
+  files.set("README.md", dashboard(view, statuses, nodes));
+  return files;
+}
+
+function keepTombstones(statuses: ReadonlyMap<string, JobStatus>): JobStatus[] {
+  const all = [...statuses.values()].toSorted((a, b) => a.name < b.name ? -1 : 1);
+  const dead = all.filter((s) => s.reason === "ManifestDeleted" && s.attempts.at(-1)?.end);
+  if (dead.length <= KEPT_TOMBSTONES) return all;
+  const dropped = new Set(
+    dead.toSorted((a, b) => a.since < b.since ? -1 : 1).slice(0, dead.length - KEPT_TOMBSTONES),
+  );
+  return all.filter((status) => !dropped.has(status));
+}
+
+function nodeStatuses(view: Snapshot, statuses: readonly JobStatus[]): NodeStatus[] {
+  const jobsOn = new Map<string, string[]>();
+  for (const status of statuses) {
+    const attempt = status.attempts.at(-1);
+    if (!attempt || attempt.end) continue;
+    for (const { node } of attempt.placement) {
+      const list = jobsOn.get(node) ?? [];
+      list.push(status.name);
+      jobsOn.set(node, list);
+    }
+  }
+  return view.desired.cluster.nodes.map((node): NodeStatus => {
+    const seen = view.observed.nodes.get(node.name);
+    const state = seen?.state ?? "unknown";
+    const reason = reasonOf(seen);
+    return {
+      name: node.name,
+      state,
+      ...(reason ? { reason } : {}),
+      gpus: seen?.state === "reachable"
+        ? (seen.gpus ?? []).map(({ uuid, model }) => ({ uuid, model }))
+        : [],
+      ...(node.cpuSlots > 0 ? { cpuSlots: node.cpuSlots } : {}),
+      ...(node.cordoned ? { cordoned: node.cordoned.reason } : {}),
+      jobs: jobsOn.get(node.name) ?? [],
+    };
+  });
+}
+
+function reasonOf(seen: NodeObservation | undefined): string | undefined {
+  if (!seen) return "not observed yet";
+  return seen.state === "unknown" ? seen.reason : seen.gpuProblem;
+}
+
+/** The message of a status commit: a line that says it all, then each transition with its why. */
+export function commitMessage(history: History, plan: Plan): string {
+  const moved = [...plan.statuses.values()].filter((next) => {
+    const old = history.jobs.get(next.name);
+    return !old || old.phase !== next.phase || old.attempt !== next.attempt ||
+      old.reason !== next.reason;
+  });
+  if (moved.length === 0) return "cluster: update\n";
+  const lines = moved.slice(0, 100).map((next) => {
+    const old = history.jobs.get(next.name)?.phase ?? "new";
+    return `${next.name}: ${old} -> ${next.phase} (${next.reason}): ${oneLine(next.message)}`;
+  });
+  const first = moved[0] as JobStatus;
+  const title = moved.length === 1
+    ? `${first.name}: ${first.phase}, ${oneLine(first.message)}`
+    : `${moved.length} jobs: ${moved.slice(0, 4).map((s) => `${s.name} ${s.phase}`).join(", ")}`;
+  const cut = title.length > 100 ? `${title.slice(0, 99)}…` : title;
+  const more = moved.length > 100 ? [`and ${moved.length - 100} more`] : [];
+  return `${cut}\n\n${[...lines, ...more].join("\n")}\n`;
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, " ").trim().slice(0, 300);
+}

@@ -1,0 +1,235 @@
+/**
+ * A lab of real hosts on one machine: each with its own sshd, host key, home, processes, network,
+ * name and boot id, and an `nvidia-smi` stand-in. See `tests/lab/README.md`.
+ *
+ * Everything of a lab hangs on processes that carry `UGRO_LAB_ID`; a keeper process kills them when
+ * the lab stops or when the process that started it ends in whatever way.
+ *
+ * @example
+ * const lab = await startLab({ dir: await Deno.makeTempDir() });
+ * await lab.hosts[0].exec(["nvidia-smi", "-L"]);
+ * await lab.stop();
+ *
+ * @module
+ */
+import { type HostPlan, makeKey, writeClientFiles, writeHostFiles } from "./files.ts";
+import { healthyGpus } from "./gpus.ts";
+import type { Host } from "./host.ts";
+import { LoopbackHost } from "./loopback_host.ts";
+import { NamespaceHost } from "./namespace_host.ts";
+import { eventually, liveProcesses, must, namespaceOf, run } from "./processes.ts";
+import { type LabKind, labSupport } from "./support.ts";
+
+/** What a lab is to be like. */
+export interface LabOptions {
+  /** Default: 3. At most 99. */
+  readonly hosts?: number;
+  /** Default: 1. With 0 there is no `nvidia-smi` (unless the machine has one). */
+  readonly gpusPerHost?: number;
+  /** An existing folder; the lab lives in a subfolder of it that `stop` removes. */
+  readonly dir: string;
+  /** Further folders below /tmp that the hosts must see (they have a /tmp of their own). */
+  readonly visible?: readonly string[];
+}
+
+/** A running lab. */
+export interface Lab {
+  /** `ugPIDxN`; in the environment of all its processes as `UGRO_LAB_ID`. */
+  readonly id: string;
+  readonly kind: Exclude<LabKind, "none">;
+  readonly dir: string;
+  readonly hosts: readonly Host[];
+  /** An ssh_config with the lab's key and pinned host keys; knows the hosts as h1, h2, … */
+  readonly sshConfig: string;
+  /** A folder that all hosts see under the same path, like a file server. */
+  readonly shared: string;
+  /** Runs a command line on a host over ssh. */
+  ssh(host: Host, command: string): ReturnType<typeof run>;
+  host(name: string): Host;
+  /** Ends everything and removes the lab's folder. Can be called twice. */
+  stop(): Promise<void>;
+}
+
+let counter = 0;
+
+/** Starts a lab. Throws when the machine cannot have one (`labSupport`). */
+export async function startLab(options: LabOptions): Promise<Lab> {
+  const { kind, missing } = await labSupport();
+  if (kind === "none") throw new Error(`Cannot start a lab: missing ${missing.join(", ")}`);
+  await sweep();
+  const id = `ug${Deno.pid}x${++counter}`;
+  const dir = `${await Deno.realPath(options.dir)}/${id}`;
+  if (/[\s"'%\\]/.test(dir)) throw new Error(`Cannot start a lab in ${dir}: blanks or quotes`);
+  await Deno.mkdir(`${dir}/shared`, { recursive: true });
+  const keeper = startKeeper(id);
+  const stop = once(async () => {
+    await keeper.stdin.close();
+    const status = await keeper.status;
+    await Deno.remove(dir, { recursive: true });
+    if (!status.success) throw new Error(`Cannot stop lab ${id}: processes are left`);
+  });
+  try {
+    const hosts = await startHosts(id, dir, kind, options);
+    return {
+      id,
+      kind,
+      dir,
+      hosts,
+      sshConfig: `${dir}/ssh_config`,
+      shared: `${dir}/shared`,
+      ssh: (host, command) => run(["ssh", "-F", `${dir}/ssh_config`, "-T", host.name, command]),
+      host: (name) => {
+        const found = hosts.find((host) => host.name === name);
+        if (found === undefined) throw new Error(`Cannot find host ${name} in lab ${id}`);
+        return found;
+      },
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function startHosts(
+  id: string,
+  dir: string,
+  kind: LabKind,
+  options: LabOptions,
+): Promise<Host[]> {
+  const count = options.hosts ?? 3;
+  const namespaces = kind === "namespaces";
+  const prefix = namespaces ? await freeSubnet() : "";
+  const plans: HostPlan[] = [];
+  for (let k = 1; k <= count; k++) {
+    const home = `${dir}/h${k}/home`;
+    plans.push({
+      name: `h${k}`,
+      dir: `${dir}/h${k}`,
+      home,
+      address: namespaces ? `${prefix}.${k}` : "127.0.0.1",
+      port: namespaces ? 22 : freePort(),
+      user: namespaces ? "root" : Deno.env.get("USER") ?? (await must(["id", "-un"])).trim(),
+      namespaces,
+    });
+  }
+  await makeKey(`${dir}/client_key`, id);
+  const gpus = options.gpusPerHost ?? 1;
+  await Promise.all(plans.map((plan) => writeHostFiles(id, dir, plan, healthyGpus(gpus))));
+  await writeClientFiles(dir, plans);
+  const visible = [dir, ...options.visible ?? []].filter((path) => path.startsWith("/tmp/"));
+  const hosts = namespaces
+    ? await wire(id, prefix, plans, visible)
+    : plans.map((plan) => new LoopbackHost(plan, id));
+  await Promise.all(hosts.map((host) => host.boot()));
+  return hosts;
+}
+
+/** Makes the network namespaces and their cables. */
+async function wire(
+  id: string,
+  prefix: string,
+  plans: readonly HostPlan[],
+  visible: readonly string[],
+): Promise<NamespaceHost[]> {
+  const [switchPid, ...holders] = await Promise.all(
+    [undefined, ...plans].map(() => holdNetwork(id)),
+  );
+  if (switchPid === undefined) throw new Error("Cannot wire a lab: no switch");
+  const script = new URL("./network.sh", import.meta.url).pathname;
+  await must(["sh", script, id, prefix, String(switchPid), ...holders.map(String)]);
+  return plans.map((plan, k) =>
+    new NamespaceHost(plan, {
+      labId: id,
+      switchPid,
+      holderPid: holders[k] as number,
+      cable: `h${k + 1}`,
+      visible,
+    })
+  );
+}
+
+/** Starts a process whose only purpose is to keep a network namespace; gives its pid. */
+async function holdNetwork(id: string): Promise<number> {
+  const holder = new Deno.Command("unshare", {
+    args: ["--net", "sleep", "infinity"],
+    env: { UGRO_LAB_ID: id },
+    stdin: "null",
+    stdout: "null",
+    stderr: "inherit",
+  }).spawn();
+  holder.unref();
+  const outside = namespaceOf(Deno.pid, "net");
+  await eventually("make a network namespace", 5_000, () => {
+    const inside = namespaceOf(holder.pid, "net");
+    return inside !== undefined && inside !== outside ? true : undefined;
+  });
+  return holder.pid;
+}
+
+/** The first three bytes of a 10.x.y.0/24 that the machine has no route to. */
+async function freeSubnet(): Promise<string> {
+  for (let attempt = 0; attempt < 64; attempt++) {
+    const n = (Deno.pid * 4 + counter + attempt * 257) % (128 * 256);
+    const prefix = `10.${64 + (n >> 8)}.${n & 255}`;
+    const routes = await must(["ip", "-4", "route", "show", "to", "match", `${prefix}.1`]);
+    const taken = routes.split("\n").some((line) => line !== "" && !line.startsWith("default"));
+    if (!taken) return prefix;
+  }
+  throw new Error("Cannot find a free 10.x.y.0/24 for the lab");
+}
+
+function freePort(): number {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  listener.close();
+  return port;
+}
+
+function startKeeper(id: string): Deno.ChildProcess {
+  return new Deno.Command("setsid", {
+    args: ["sh", new URL("./keeper.sh", import.meta.url).pathname, id],
+    stdin: "piped",
+    stdout: "null",
+    stderr: "inherit",
+  }).spawn();
+}
+
+/**
+ * Ends labs whose owner is gone (their keeper was killed as well), found by the names that they
+ * left in processes. Gives the ids.
+ */
+export async function sweep(): Promise<string[]> {
+  const dead = new Set<string>();
+  const consider = (text: string) => {
+    const match = /(?:^|\/)ug(\d+)x\d+(?=$|\/h\d+\/sshd_config)/.exec(text);
+    if (match && !isDeno(Number(match[1]))) dead.add(match[0].replace("/", ""));
+  };
+  liveProcesses((process) => {
+    consider(process.environ.get("UGRO_LAB_ID") ?? "");
+    const title = process.argv.join(" ");
+    if (/^(sshd: )?\/usr\/sbin\/sshd /.test(title)) {
+      consider(/\S+\/sshd_config/.exec(title)?.[0] ?? "");
+    }
+    return false;
+  });
+  for (const id of dead) {
+    const keeper = startKeeper(id);
+    await keeper.stdin.close();
+    await keeper.status;
+  }
+  return [...dead];
+}
+
+function isDeno(pid: number): boolean {
+  try {
+    return Deno.readTextFileSync(`/proc/${pid}/comm`).startsWith("deno");
+  } catch {
+    return false;
+  }
+}
+
+function once(action: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined;
+  return () => done ??= action();
+}
