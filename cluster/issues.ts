@@ -74,7 +74,8 @@ function wrongValue(issue: Issue, path: Path, checked: Checked): Finding {
   const subject = name === "" ? "the file" : `\`${name}\``;
   const hint = hintFor(issue, value, checked.written(path));
   const shown = typeof value === "number" ? plain(checked.written(path) ?? "") : "";
-  const instead = shown || (issue.code === "invalid_union" ? showKeys(value) : showValue(value));
+  const long = issue.code === "too_big" && Array.isArray(value) ? `${value.length}` : "";
+  const instead = shown || long || (issue.code === "invalid_union" ? showKeys(value) : showValue(value));
   const message = `${subject} must be ${issue.message}, not ${instead}`;
   return { path, what: "value", message, ...(hint === undefined ? {} : { hint }) };
 }

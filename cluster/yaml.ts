@@ -91,7 +91,9 @@ function compose(text: string, lines: LineCounter, complain: Complain): Document
   const composer = new Composer({ schema: "core", uniqueKeys: false, prettyErrors: false });
   let first: Document | undefined;
   for (const doc of composer.compose(tokens, true, text.length)) {
-    for (const error of [...doc.errors, ...doc.warnings].slice(0, MAX_PROBLEMS)) {
+    // Tags are refused with the values that carry them.
+    const warnings = doc.warnings.filter(({ code }) => code !== "TAG_RESOLVE_FAILED");
+    for (const error of [...doc.errors, ...warnings].slice(0, MAX_PROBLEMS)) {
       const { message, hint } = yamlWords(error);
       complain(error.pos[0], message, hint);
     }

@@ -89,11 +89,12 @@ Deno.test("what readers would not expect is refused", () => {
     "f.yaml:3:1: `a` is written twice (keep one of the two)",
   );
   assert.match(first("<<: {a: 1}\n")!, /1:1: merge keys/);
-  assert.match(first("a: !!binary x\n")!, /1:4: tags/);
+  assert.match(first("a: !!binary x\n")!, /1:\d+: tags/);
+  assert.match(first("a: !x {b: 1}\n")!, /1:\d+: tags/);
   assert.match(first("a:\n\tb: 1\n")!, /2:1: indentation with a tab \(use spaces\)/);
   assert.match(first("? [a]\n: 1\n")!, /1:3: a key must be a word/);
   assert.match(first("__proto__: 1\n")!, /cannot be a key/);
-  assert.match(first("a: 12345678901234567890\n")!, /cannot.*|not a number that can be kept/);
+  assert.match(first("a: 12345678901234567890\n")!, /not a number that can be kept exactly/);
   assert.match(first("a: 010\n")!, /1:4: 010 is read as 10 by some and as octal by others/);
 });
 

@@ -12,6 +12,11 @@ export type Complain = (offset: number, message: string, hint?: string) => void;
 
 /** The plain value of a node; problems go to `complain`, and the value goes on without them. */
 export function toPlain(node: unknown, complain: Complain): unknown {
+  const { tag } = (node ?? {}) as { tag?: string };
+  if (tag !== undefined) {
+    complain(startOf(node), "tags (`!name`) are not allowed", "remove the tag");
+    return null;
+  }
   if (isScalar(node)) return scalarToPlain(node.value, node.source, startOf(node), complain);
   if (isMap(node)) return mapToPlain(node, complain);
   if (isSeq(node)) return node.items.map((item) => toPlain(item, complain));

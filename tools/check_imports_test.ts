@@ -51,6 +51,8 @@ Deno.test("a test beside the code may import anything, and nothing may import a 
     "reconciler/loop_test.ts": `${use("../providers/sim/mod.ts", "sim")}export const helper = 1;\n`,
     "providers/sim/mod.ts": "export const sim = 1;\n",
     "reconciler/loop.ts": use("./loop_test.ts", "helper"),
+    "tests/lab/lab.ts": "export const lab = 1;\n",
+    "bench/pass_bench.ts": use("../tests/lab/lab.ts", "lab"),
   });
   assert.deepEqual(findings, [
     "reconciler/loop.ts:1:24: reconciler may not import reconciler/loop_test.ts; " +

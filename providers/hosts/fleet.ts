@@ -90,10 +90,13 @@ export class HostFleet implements Fleet {
   }
 
   launch(node: NodeName, run: RunId, spec: LaunchSpec): Promise<Outcome<LaunchReply>> {
-    return this.#with(
-      node,
-      (link) => link.ask("launch", { ...this.#mutating(run), spec }, launchReply),
-    );
+    return this.#with(node, async (link) => {
+      const fields = { ...this.#mutating(run), spec };
+      const outcome = await link.ask("launch", fields, launchReply);
+      // The code may be what is missing: let the next `putCode` look instead of remember.
+      if (outcome.kind !== "ok" && spec.code !== null) link.digests.delete(spec.code);
+      return outcome;
+    });
   }
 
   stop(node: NodeName, run: RunId, graceMs: number, reason: string): Promise<Outcome<void>> {

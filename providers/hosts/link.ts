@@ -157,7 +157,10 @@ export class NodeLink {
   }
 
   async #serve(session: Session): Promise<void> {
+    // Closed between the answer to `hello` and here.
+    if (this.#stop.signal.aborted) return await session.close();
     this.#session = session;
+    this.#reason = "";
     this.#knownMs = this.#context.clock.now();
     this.#firstTry.resolve();
     this.#context.log("info", "connected", { node: this.spec.name });

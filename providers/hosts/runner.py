@@ -427,7 +427,7 @@ def run_name(folder: str) -> tuple[str, int, int] | None:
     job, attempt, rank = folder.rsplit("/", 3)[-3:]
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", job):
         return None
-    if not re.fullmatch(r"[1-9][0-9]{0,9}", attempt) or not re.fullmatch(r"0|[1-9][0-9]{0,3}", rank):
+    if not re.fullmatch(r"[1-9][0-9]{0,9} (0|[1-9][0-9]{0,3})", f"{attempt} {rank}"):
         return None
     return job, int(attempt), int(rank)
 
@@ -522,7 +522,7 @@ class Records:
         self.workdir = workdir
         self.ended: dict[str, tuple[tuple, dict]] = {}
 
-    def one(self, folder: str, marked: dict | None) -> dict:
+    def one(self, folder: str, marked: dict | None) -> dict | None:
         key = self.exit_key(folder)
         kept = self.ended.get(folder)
         if key and kept and kept[0] == key:
@@ -530,6 +530,8 @@ class Records:
         if marked is None:
             marked = marked_processes()
         record = run_record(folder, len(marked.get(folder, ())))
+        if not os.path.isdir(folder):
+            return None  # cleaned while we read it
         if key:
             self.ended[folder] = (key, record)
         return record
@@ -540,7 +542,7 @@ class Records:
             self.ended.pop(gone, None)
         open_runs = [f for f in folders if self.exit_key(f) is None]
         marked = marked_processes() if open_runs else {}
-        return [self.one(folder, marked) for folder in folders]
+        return [record for f in folders if (record := self.one(f, marked)) is not None]
 
     @staticmethod
     def exit_key(folder: str) -> tuple | None:
@@ -706,7 +708,8 @@ class Checkpoints:
             complete, size, newest, count = True, 0, stat.st_mtime_ns, 0
             for file in self.files(path, 3):
                 inside = os.stat(file)
-                count, size, newest = count + 1, size + inside.st_size, max(newest, inside.st_mtime_ns)
+                count, size = count + 1, size + inside.st_size
+                newest = max(newest, inside.st_mtime_ns)
                 complete = complete and (marker is not None or self.is_whole(file, inside))
                 if count >= 1000:
                     break
@@ -860,7 +863,7 @@ class CodeStore:
     def put(self, digest: str, offset: int, data: bytes) -> int:
         have = self.received.get(digest, 0)
         if offset > have:
-            raise Refusal("invalid", f"the chunk at {offset} does not follow: {have} bytes are here")
+            raise Refusal("invalid", f"the chunk at {offset} does not follow the {have} bytes before")
         if offset + len(data) > MAX_CODE_BYTES:
             raise Refusal("invalid", f"code may have at most {MAX_CODE_BYTES >> 30} GiB")
         fd = os.open(self.incoming(digest), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -887,7 +890,8 @@ class CodeStore:
                     while part := file.read(1 << 20):
                         actual.update(part)
                 if actual.hexdigest() != sha256:
-                    raise Refusal("invalid", f"the code arrived damaged: sha256 is {actual.hexdigest()}")
+                    raise Refusal("invalid", "the code arrived damaged: its sha256 is "
+                                  f"{actual.hexdigest()}")
                 unpack(incoming, unpacked)
                 try:
                     os.rename(unpacked, f"{self.folder}/{digest}")
@@ -989,7 +993,8 @@ class Command:
             return ["bash", "-c", CONDA, "bash", root, how["env"]], "python3", {}
         if how["kind"] == "pixi":
             chosen = ["-e", how["env"]] if "env" in how else []
-            return ["pixi", "run", "--manifest-path", expand(how["project"]), *chosen], "python3", {}
+            manifest = ["--manifest-path", expand(how["project"])]
+            return ["pixi", "run", *manifest, *chosen], "python3", {}
         return ["bash", "-c", how["line"] + '\nexec "$@"', "bash"], "python3", {}
 
     def find_program(self) -> list[str]:
@@ -1051,7 +1056,7 @@ class Command:
             "GROUP_RANK": str(self.launch["rank"]),
             "MASTER_ADDR": self.spec["master"]["address"],
             "MASTER_PORT": str(self.spec["master"]["port"]),
-            "TORCHELASTIC_ERROR_FILE": f"{self.folder}/elastic/processes/attempt_0/{local}/error.json",
+            "TORCHELASTIC_ERROR_FILE": f"{self.folder}/elastic/processes/{local}/error.json",
         }) for local in range(self.ranks)]
 
     def torchrun(self) -> list[str]:
@@ -1148,13 +1153,14 @@ def find_error(folder: str, launch: dict, failed: bool, first: tuple | None) -> 
                       tail_bytes(f"{logs}/{k}.err", 64 << 10)), None)
     if local is None:
         return error(None, last_words(agent), mtime_ms(f"{logs}/agent.log"), "log")
-    said = tail_bytes(f"{logs}/{local}.err", 16 << 10) or tail_bytes(f"{logs}/{local}.out", 16 << 10)
+    printed = f"{logs}/{local}.err"
+    said = tail_bytes(printed, 16 << 10) or tail_bytes(f"{logs}/{local}.out", 16 << 10)
     words = last_words(said.decode("utf-8", "replace"), MAX_ERROR_CHARS - len(how) - 1)
-    return error(local, "\n".join(filter(None, [how, words])), mtime_ms(f"{logs}/{local}.err"), "log")
+    return error(local, "\n".join(filter(None, [how, words])), mtime_ms(printed), "log")
 
 
 def error_files(folder: str):
-    """(time in ms, local rank, message) of each torchelastic error file: FOLDER/…/LOCAL/error.json."""
+    """(time in ms, local rank, message) of each torchelastic file FOLDER/…/LOCAL/error.json."""
     seen = 0
     for path, _, names in os.walk(folder):
         seen += 1
@@ -1171,7 +1177,8 @@ def error_files(folder: str):
             written = mtime_ms(f"{path}/error.json")
             told = int(float(extra.get("timestamp") or 0) * 1000)
             # The file tells whole seconds; its own time is finer where the two agree.
-            yield (written if abs(told - written) < 2000 or not told else told), int(local), str(said)
+            when = written if abs(told - written) < 2000 or not told else told
+            yield when, int(local), str(said)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
             continue
 
@@ -1241,6 +1248,7 @@ class Supervisor:
         self.folder = folder
         self.workdir = folder.rsplit("/", 4)[0]
         self.launch = read_json(f"{folder}/spec.json")
+        self.lock: int | None = None
         self.agents: dict[int, int] = {}          # pid → local rank (0 for torchrun)
         self.statuses: dict[int, int] = {}        # local rank → wait status
         self.first_failure: tuple | None = None   # (local rank, text, wait status)
@@ -1263,16 +1271,14 @@ class Supervisor:
         become_subreaper()
         self.catch_signals()
         self.reserve()
-        write_json(f"{self.folder}/supervisor.json", identity(os.getpid()), sync=False)
-        # stop.json is looked for after supervisor.json is there, and `stop` does it the other way
-        # round: one of the two always sees the other.
-        if os.path.exists(f"{self.folder}/stop.json"):
-            return self.finish("stopped", None, "stopped before it was started")
         try:
+            write_json(f"{self.folder}/supervisor.json", identity(os.getpid()), sync=False)
+            # stop.json is looked for after supervisor.json is there, and `stop` does it the other
+            # way round: one of the two always sees the other.
+            if os.path.exists(f"{self.folder}/stop.json"):
+                return self.finish("stopped", None, "stopped before it was started")
             self.start()
-        except CannotStart as error:
-            return self.finish("start-failed", None, f"Cannot start: {error}")
-        except OSError as error:
+        except (CannotStart, OSError) as error:
             return self.finish("start-failed", None, f"Cannot start: {error}")
         while self.agents:
             self.step(1.0)
@@ -1370,12 +1376,13 @@ class Supervisor:
                 self.pump(fd, 16)
         self.reap()
         self.look_at_stop()
-        if self.agents and self.deadline is not None and time.monotonic() >= self.deadline:
+        now = time.monotonic()
+        if self.agents and self.deadline is not None and now >= self.deadline:
             self.killed = True
             self.kill_all()
-        elif self.agents and self.peer_deadline is not None and time.monotonic() >= self.peer_deadline:
+        elif self.agents and self.peer_deadline is not None and now >= self.peer_deadline:
             self.signal_agents(signal.SIGKILL)
-            self.peer_deadline = time.monotonic() + 1.0
+            self.peer_deadline = now + 1.0
 
     def read_start_error(self) -> None:
         try:
@@ -1652,6 +1659,9 @@ class Later(Exception):
         self.lane, self.work = lane, work
 
 
+FRAME_TOO_LONG = Refusal("invalid", f"a frame has at most {MAX_FRAME} bytes")
+
+
 class Session:
     """Answers the controller. Knows nothing that it cannot read again from the disk."""
 
@@ -1680,7 +1690,7 @@ class Session:
                     self.handle(line)
             if len(buffer) > MAX_FRAME:
                 if not skipping:
-                    self.answer(None, error=Refusal("invalid", f"a frame has at most {MAX_FRAME} bytes"))
+                    self.answer(None, error=FRAME_TOO_LONG)
                 buffer, skipping = b"", True
             self.tick()
             data = self.read_more()
@@ -1723,8 +1733,8 @@ class Session:
     def send(self, frame: dict) -> None:
         data = json.dumps(frame).encode() + b"\n"
         if len(data) > MAX_FRAME:
-            too_long = {"code": "failed", "message": "the answer is longer than a frame; clean up runs"}
-            data = json.dumps({"id": frame.get("id"), "ok": False, "error": too_long}).encode() + b"\n"
+            error = {"code": "failed", "message": "the answer is longer than a frame: clean up runs"}
+            data = json.dumps({"id": frame.get("id"), "ok": False, "error": error}).encode() + b"\n"
         with self.write_lock:
             view = memoryview(data)
             try:
@@ -1745,6 +1755,8 @@ class Session:
     def handle(self, line: bytes) -> None:
         number = None
         try:
+            if len(line) > MAX_FRAME:
+                raise FRAME_TOO_LONG
             try:
                 request = json.loads(line)
             except (ValueError, RecursionError):
@@ -1761,7 +1773,8 @@ class Session:
             run, required = operation
             self.answer(number, run(self, fields(required)(request, "request")))
             if request["op"] == "hello":
-                import socket, subprocess  # noqa: E401,F401  while the controller reads, not in launch
+                import socket  # noqa: F401  launch needs both; the controller reads meanwhile
+                import subprocess  # noqa: F401
         except Later as later:
             self.do_later(number, later)
         except Exception as error:
@@ -1812,7 +1825,7 @@ class Session:
 
     def hello(self, q: dict) -> dict:
         if sys.version_info < (3, 10):
-            raise Refusal("failed", f"Python 3.10 or later is needed, this is {sys.version.split()[0]}; "
+            raise Refusal("failed", f"Python 3.10 or later is needed, not {sys.version.split()[0]}; "
                           "set python: of the node in cluster.yaml")
         path = expand(q["workdir"])
         if not path.startswith("/"):
@@ -1836,7 +1849,7 @@ class Session:
                 "workdir": path, "epoch": highest}
 
     def with_epoch(self, epoch: int, work, refuse_older: bool = True):
-        """Does something under the lock on WORKDIR/epoch, unless a newer controller has been here."""
+        """Does something under the lock on WORKDIR/epoch unless a newer controller has been here."""
         fd = os.open(f"{self.workdir}/epoch", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
@@ -1892,7 +1905,8 @@ class Session:
     def launch(self, q: dict) -> dict:
         folder = run_dir(self.workdir, q["job"], q["attempt"], q["rank"])
         created = not os.path.isdir(folder) and self.prepare(folder, q)
-        never = not any(os.path.exists(f"{folder}/{n}") for n in ("agent.json", "exit.json", "stop.json"))
+        begun = ("agent.json", "exit.json", "stop.json")
+        never = not any(os.path.exists(f"{folder}/{name}") for name in begun)
         if created or (never and not has_live_supervisor(folder)):
             self.spawn("supervise", folder)
             self.eager_until = time.monotonic() + 1.0
@@ -1910,8 +1924,9 @@ class Session:
         if spec["master"]["port"] == 0:
             spec["master"]["port"] = free_port(spec["master"]["address"])
         fresh = f"{self.workdir}/runs/.new-{os.getpid()}-{os.urandom(4).hex()}"
-        os.makedirs(f"{fresh}/logs", 0o700)
         try:
+            os.mkdir(fresh, 0o700)
+            os.mkdir(f"{fresh}/logs", 0o700)
             write_file(f"{fresh}/lock", b"", sync=False)
             write_json(f"{fresh}/config.json", spec["config"])
             write_json(f"{fresh}/spec.json", {
@@ -1934,7 +1949,7 @@ class Session:
         with open(f"{folder}/supervisor.log", "ab") as log:
             os.chmod(log.fileno(), 0o600)
             self.children.append(subprocess.Popen(
-                [sys.executable or "python3", "-I", "-S", self.program, what, folder],
+                [sys.executable or "python3", "-I", "-S", "-X", "utf8", self.program, what, folder],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
                 env=clean_environment(), start_new_session=True))
 
@@ -2000,9 +2015,9 @@ class Session:
         except ValueError:
             raise Refusal("invalid", "data must be base64") from None
         end = q["offset"] + len(data)
+        self.with_epoch(q["epoch"], lambda _: None)
         if self.code.has(q["digest"]):
             return {"received": end}
-        self.with_epoch(q["epoch"], lambda _: None)
         received = self.code.put(q["digest"], q["offset"], data)
         if not q["last"]:
             return {"received": received}
@@ -2082,9 +2097,10 @@ def main() -> None:
         session = Session(read_bytes(os.path.abspath(__file__)))
     try:
         session.serve()
-    finally:
-        sys.stderr.flush()
-        os._exit(0)  # lanes may hang for ever; nothing of theirs needs saving
+    except BaseException:
+        log_exception()
+        os._exit(1)
+    os._exit(0)  # lanes may hang for ever; nothing of theirs needs saving
 
 
 if __name__ in ("__main__", "__ugro_runner__"):

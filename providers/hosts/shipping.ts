@@ -7,8 +7,11 @@ import type { CodeArchive, Outcome } from "../../reconciler/ports.ts";
 import type { NodeLink } from "./link.ts";
 import { codeHasReply, codePutReply } from "./replies.ts";
 
-/** 5.6 MB as base64, within the 8 MiB that a frame may have. */
-const CHUNK_BYTES = 4 * 1024 * 1024;
+/**
+ * Far below what a frame may hold: an observation queued behind a piece must still be answered in
+ * time, which at 10 Mbit/s takes pieces of 1 MiB (1.4 MB as base64).
+ */
+const CHUNK_BYTES = 1024 * 1024;
 /** The last piece is answered when everything is verified and unpacked. */
 const PUT_DEADLINE_MS = 60_000;
 

@@ -1,0 +1,47 @@
+/**
+ * The service's own address: a hint that the repository changed, and what the last pass found.
+ *
+ * @example
+ * curl -X POST http://127.0.0.1:8420/hooks/git   # after a push: look now
+ *
+ * @module
+ */
+import { Hono } from "hono";
+import { secureHeaders } from "hono/secure-headers";
+import type { Stats } from "../reconciler/loop.ts";
+import type { Snapshot } from "../reconciler/model.ts";
+
+/** What the page shows and asks for. */
+export interface Surface {
+  readonly snapshot: () => Snapshot | undefined;
+  readonly stats: () => Stats;
+  /** The repository may have changed: look now. Cheap, and safe for anybody to call. */
+  readonly hint: () => void;
+}
+
+/** The routes. */
+export function app(surface: Surface): Hono {
+  const routes = new Hono();
+  routes.use(secureHeaders());
+  routes.get(
+    "/healthz",
+    (c) => surface.snapshot() ? c.text("ok\n") : c.text("starting: nothing is known yet\n", 503),
+  );
+  // A webhook's body is not read: whoever sends it, it only means "poll now".
+  routes.post("/hooks/git", (c) => {
+    surface.hint();
+    return c.body(null, 202);
+  });
+  routes.get("/api/stats", (c) => c.json(surface.stats()));
+  routes.get("/api/jobs", (c) => {
+    const plan = surface.snapshot()?.plan;
+    return c.json({ jobs: [...plan?.statuses.values() ?? []], waiting: plan?.waiting ?? [] });
+  });
+  routes.get("/api/nodes", (c) => {
+    const nodes = [...surface.snapshot()?.observed.nodes.values() ?? []].map((seen) =>
+      seen.state === "unknown" ? seen : { ...seen, checkpoints: undefined }
+    );
+    return c.json({ nodes });
+  });
+  return routes;
+}
