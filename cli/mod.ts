@@ -61,7 +61,7 @@ function addService(program: Command, done: (code: number) => void): void {
     );
   program.command("demo")
     .description("run the example state repository on this machine")
-    .action(async () => done(await (await import("./demo.ts")).demo()));
+    .action(async () => done(await (await import("./demo/demo.ts")).demo()));
 }
 
 /** A command with the options that `start` and `once` share. */

@@ -16,10 +16,20 @@ import { app } from "../web/app.ts";
 import { jsonLog } from "./log.ts";
 import type { ListenAddress, ServiceOptions } from "./options.ts";
 
-/** The doors to the outside, before the controller gets them; tests put faults in between. */
+/** The doors to the outside, before the controller gets them. */
 export interface Outside {
   readonly repository: StateRepository;
   readonly fleet: Fleet;
+}
+
+/** For those who run a service inside their own program: the demo, the tests. */
+export interface ServiceHooks {
+  /** Puts something (faults, counters) between the controller and the outside. */
+  readonly wrap?: (outside: Outside) => Outside;
+  /** Stops the service, besides SIGTERM and SIGINT. */
+  readonly signal?: AbortSignal;
+  readonly log?: Log;
+  readonly onStarted?: (running: Outside & { controller: Controller; loop: Loop }) => void;
 }
 
 /** Exit code of a controller that a newer one has replaced. */
@@ -31,14 +41,16 @@ const FIRST_POLL_MS = 10_000;
 /** Runs until told to stop, or (`once`) until one pass and its consequences are recorded. */
 export async function runService(
   options: ServiceOptions,
-  wrap: (outside: Outside) => Outside = (outside) => outside,
+  hooks: ServiceHooks = {},
 ): Promise<number> {
-  const log = jsonLog(options.logLevel);
+  const log = hooks.log ?? jsonLog(options.logLevel);
   const lock = await lockFolder(options.stateDir);
   const { git, hosts } = open(options, log);
   const stop = new AbortController();
   const release = onSignals(() => stop.abort());
-  const outside = wrap({ repository: git, fleet: hosts });
+  hooks.signal?.addEventListener("abort", () => stop.abort(), { once: true });
+  const doors = { repository: git, fleet: hosts };
+  const outside = hooks.wrap?.(doors) ?? doors;
   try {
     const epoch = await claim(outside.repository, options.once, log, stop.signal);
     if (epoch === undefined) return options.once ? 1 : 0;
@@ -58,6 +70,7 @@ export async function runService(
           FIRST_POLL_MS,
     );
     hosts.onChange(() => loop.hint("nodes"));
+    hooks.onStarted?.({ ...outside, controller, loop });
     log("info", "started", { repo: git.remote.display, branch: options.branch, epoch });
     return options.once
       ? await runOnce(loop)

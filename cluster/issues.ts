@@ -75,7 +75,8 @@ function wrongValue(issue: Issue, path: Path, checked: Checked): Finding {
   const hint = hintFor(issue, value, checked.written(path));
   const shown = typeof value === "number" ? plain(checked.written(path) ?? "") : "";
   const long = issue.code === "too_big" && Array.isArray(value) ? `${value.length}` : "";
-  const instead = shown || long || (issue.code === "invalid_union" ? showKeys(value) : showValue(value));
+  const instead = shown || long ||
+    (issue.code === "invalid_union" ? showKeys(value) : showValue(value));
   const message = `${subject} must be ${issue.message}, not ${instead}`;
   return { path, what: "value", message, ...(hint === undefined ? {} : { hint }) };
 }
@@ -128,7 +129,7 @@ function likelyBranch(
 }
 
 /** The keys that the schema knows for the map at `path`. */
-export function keysAt(schema: z.core.$ZodType, path: Path): string[] {
+function keysAt(schema: z.core.$ZodType, path: Path): string[] {
   const inner = unwrap(schema);
   if (inner instanceof z.ZodUnion) {
     return inner.options.flatMap((option) => keysAt(option as z.core.$ZodType, path));

@@ -39,7 +39,7 @@ export const labelsSchema = record(
 ).refine((labels) => Object.keys(labels).length <= 64, { error: "a map of at most 64 labels" });
 
 /** What a node is declared to have. */
-export const hardwareShape = {
+const hardwareShape = {
   gpuModel: line("Model of the GPUs, such as `RTX 4070`.", 100).exactOptional(),
   gpus: wholeNumber("Number of GPUs.", { min: 0, max: 64 }).exactOptional(),
   vramGb: positiveNumber("Memory of one GPU in GB.").exactOptional(),
@@ -137,7 +137,7 @@ const policyShape = {
 };
 
 /** One entry of `queues:`. */
-export const queueSchema = map({
+const queueSchema = map({
   name: word("Name of the queue.", "a name"),
   priority: wholeNumber("Queues with a higher priority go first.", { min: -1000, max: 1000 })
     .prefault(0),

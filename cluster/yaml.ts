@@ -28,11 +28,11 @@ import { yamlWords } from "./yaml_words.ts";
 /** The largest file that is read. */
 export const MAX_FILE_BYTES = 1024 * 1024;
 /** The deepest nesting that is read; checked before anything recurses. */
-export const MAX_DEPTH = 64;
+const MAX_DEPTH = 64;
 /** The most words and punctuation marks that are read: bounds the time that one file can take. */
-export const MAX_LEXEMES = 250_000;
+const MAX_LEXEMES = 300_000;
 /** The most problems reported for one file. */
-export const MAX_PROBLEMS = 50;
+const MAX_PROBLEMS = 50;
 
 /** A line and a column, both from 1. */
 export interface Place {

@@ -143,7 +143,7 @@ async function resolveIn(mirror: Mirror, rev: string): Promise<Outcome<string>> 
 
 function found(tree: string | undefined, mirror: Mirror, rev: string): Outcome<string> {
   if (tree !== undefined) return { kind: "ok", value: tree };
-  return { kind: "terminal", reason: `"${rev}" of ${mirror.remote.display} holds no files` };
+  return { kind: "terminal", reason: `${mirror.remote.display} has no commit "${rev}"` };
 }
 
 /** In git's own order: `refs/…` as written, tags, branches. */

@@ -63,6 +63,7 @@ export class Git {
   readonly #env: Record<string, string>;
   readonly #deadlineMs: number;
   readonly #running = new Map<Promise<GitResult>, () => void>();
+  #sshAdopted: Promise<void> | undefined;
   #closed = false;
 
   constructor(options: GitOptions = {}) {
@@ -71,34 +72,16 @@ export class Git {
     this.#deadlineMs = options.deadlineMs ?? 30_000;
   }
 
-  /**
-   * Lets `core.sshCommand` of the user's configuration win over our `ssh -o BatchMode=yes`, as it
-   * would with a git of their own. Call once before reaching an ssh remote.
-   */
-  async adoptUserSsh(): Promise<void> {
-    if (this.#env.GIT_SSH_COMMAND !== DEFAULT_SSH) return;
-    const { code, stdout } = await this.run({ args: ["config", "--get", "core.sshCommand"] });
-    if (code === 0 && stdout.length > 1) delete this.#env.GIT_SSH_COMMAND;
-  }
-
   /** Starts a long-lived local git with piped stdin and stdout; the caller ends it. */
   spawn(gitDir: string, args: readonly string[]): Deno.ChildProcess {
     if (this.#closed) throw new GitError("git: closed", false);
-    return this.#command({ gitDir, args }, "null", true).spawn();
+    return spawned(this.#command({ gitDir, args }, "null", true));
   }
 
   /** Runs git; never throws because of how it ended. */
-  run(call: GitCall): Promise<GitResult> {
-    if (this.#closed) {
-      return Promise.resolve({ ending: "closed", code: -1, stdout: new Uint8Array(), stderr: "" });
-    }
-    const child = this.#command(call, "piped", call.stdin !== undefined).spawn();
-    let end = (_: GitResult["ending"]) => {};
-    const cut = new Promise<GitResult["ending"]>((resolve) => end = resolve);
-    const result = supervise(child, call, call.deadlineMs ?? this.#deadlineMs, cut, end)
-      .finally(() => this.#running.delete(result));
-    this.#running.set(result, () => end("closed"));
-    return result;
+  async run(call: GitCall): Promise<GitResult> {
+    if (call.protocols?.includes("ssh")) await (this.#sshAdopted ??= this.#adoptUserSsh());
+    return await this.#start(call);
   }
 
   /** Runs git and throws {@linkcode GitError} unless it exits 0. `what` begins the message. */
@@ -113,6 +96,30 @@ export class Git {
     this.#closed = true;
     for (const end of this.#running.values()) end();
     await Promise.all(this.#running.keys());
+  }
+
+  // Async, so that a git that cannot be started rejects.
+  async #start(call: GitCall): Promise<GitResult> {
+    if (this.#closed) {
+      return { ending: "closed", code: -1, stdout: new Uint8Array(), stderr: "" };
+    }
+    const child = spawned(this.#command(call, "piped", call.stdin !== undefined));
+    let end = (_: GitResult["ending"]) => {};
+    const cut = new Promise<GitResult["ending"]>((resolve) => end = resolve);
+    const result = supervise(child, call, call.deadlineMs ?? this.#deadlineMs, cut, end)
+      .finally(() => this.#running.delete(result));
+    this.#running.set(result, () => end("closed"));
+    return await result;
+  }
+
+  /**
+   * Lets `core.sshCommand` of the user's configuration win over our `ssh -o BatchMode=yes`, as it
+   * would with a git of their own.
+   */
+  async #adoptUserSsh(): Promise<void> {
+    if (this.#env.GIT_SSH_COMMAND !== DEFAULT_SSH) return;
+    const { code, stdout } = await this.#start({ args: ["config", "--get", "core.sshCommand"] });
+    if (code === 0 && stdout.length > 1) delete this.#env.GIT_SSH_COMMAND;
   }
 
   #command(call: GitCall, stderr: "piped" | "null", stdin: boolean): Deno.Command {
@@ -131,6 +138,15 @@ export class Git {
       // break a push off in the middle.
       detached: true,
     });
+  }
+}
+
+function spawned(command: Deno.Command): Deno.ChildProcess {
+  try {
+    return command.spawn();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new GitError("git is not to be found: install git 2.30 or later", false);
   }
 }
 

@@ -102,6 +102,12 @@ Deno.test("much talk on stderr is kept to its end", () =>
     await git.close();
   }));
 
+Deno.test("a machine without git is told so", async () => {
+  const git = new Git({ env: { PATH: "/nonexistent" } });
+  await assert.rejects(git.mustRun({ args: ["version"] }), /install git/);
+  await git.close();
+});
+
 Deno.test("close ends what runs, and later calls say so", () =>
   inTemp(async (dir) => {
     const git = new Git({ env: await fakeGit(dir, "exec sleep 30") });

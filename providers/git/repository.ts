@@ -72,7 +72,6 @@ export class GitStateRepository implements StateRepository {
   #known: Positions | undefined;
   #knownGeneration = 0;
   #refreshing: Promise<Outcome<Heads>> | undefined;
-  #sshAdopted = false;
   #sinceTidy = TIDY_EVERY;
 
   /** Checks the settings and starts nothing. Throws `RemoteError`, or `TypeError` on a bad name. */
@@ -228,10 +227,6 @@ export class GitStateRepository implements StateRepository {
   }
 
   async #open(): Promise<void> {
-    if (!this.#sshAdopted && this.remote.kind !== "path") {
-      await this.#git.adoptUserSsh();
-      this.#sshAdopted = true;
-    }
     await this.#mirror.open();
     if (this.#mirror.generation !== this.#knownGeneration) {
       this.#known = undefined;

@@ -863,7 +863,7 @@ class CodeStore:
     def put(self, digest: str, offset: int, data: bytes) -> int:
         have = self.received.get(digest, 0)
         if offset > have:
-            raise Refusal("invalid", f"the chunk at {offset} does not follow the {have} bytes before")
+            raise Refusal("invalid", f"the chunk at {offset} does not follow: {have} bytes came")
         if offset + len(data) > MAX_CODE_BYTES:
             raise Refusal("invalid", f"code may have at most {MAX_CODE_BYTES >> 30} GiB")
         fd = os.open(self.incoming(digest), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -1136,8 +1136,8 @@ def find_error(folder: str, launch: dict, failed: bool, first: tuple | None) -> 
 
     def error(local, message, timestamp, source):
         rank = None if local is None else launch["rank"] * ranks + local
-        return {"rank": rank, "message": message[:MAX_ERROR_CHARS], "timestampMs": timestamp,
-                "source": source}
+        return {"rank": rank, "message": message[:MAX_ERROR_CHARS],
+                "timestampMs": timestamp or now_ms(), "source": source}
 
     reported = sorted(error_files(f"{folder}/elastic"))
     if reported:
@@ -1192,7 +1192,7 @@ def root_cause(agent_log: str) -> tuple[int | None, str]:
     died = re.search(r"exitcode\s*: -\d+.*", block)
     message = re.search(r"traceback : (Signal .*)", block)
     how = " ".join(m.group(g) for m, g in ((died, 0), (message, 1)) if m) if died else ""
-    return int(rank.group(1)), how
+    return int(rank.group(1)), " ".join(how.split())
 
 
 def last_words(said: str, limit: int = MAX_ERROR_CHARS) -> str:
@@ -1423,7 +1423,7 @@ class Supervisor:
         how = ""
         if os.WIFSIGNALED(status):
             number = os.WTERMSIG(status)
-            how = f"exitcode  : -{number} (pid: {pid}) Signal {number} ({signal_name(number)})"
+            how = f"exitcode : -{number} (pid: {pid}) Signal {number} ({signal_name(number)})"
         self.first_failure = (local, how, status)
         if self.agents and self.deadline is None:
             self.signal_agents(signal.SIGTERM)
@@ -1733,7 +1733,7 @@ class Session:
     def send(self, frame: dict) -> None:
         data = json.dumps(frame).encode() + b"\n"
         if len(data) > MAX_FRAME:
-            error = {"code": "failed", "message": "the answer is longer than a frame: clean up runs"}
+            error = {"code": "failed", "message": "the answer is longer than a frame: clean"}
             data = json.dumps({"id": frame.get("id"), "ok": False, "error": error}).encode() + b"\n"
         with self.write_lock:
             view = memoryview(data)
@@ -1825,7 +1825,7 @@ class Session:
 
     def hello(self, q: dict) -> dict:
         if sys.version_info < (3, 10):
-            raise Refusal("failed", f"Python 3.10 or later is needed, not {sys.version.split()[0]}; "
+            raise Refusal("failed", f"Python 3.10+ is needed, not {sys.version.split()[0]}; "
                           "set python: of the node in cluster.yaml")
         path = expand(q["workdir"])
         if not path.startswith("/"):
@@ -1849,7 +1849,7 @@ class Session:
                 "workdir": path, "epoch": highest}
 
     def with_epoch(self, epoch: int, work, refuse_older: bool = True):
-        """Does something under the lock on WORKDIR/epoch unless a newer controller has been here."""
+        """Works under the lock on WORKDIR/epoch, unless a newer controller has been here."""
         fd = os.open(f"{self.workdir}/epoch", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
@@ -1975,8 +1975,8 @@ class Session:
         who = read_json(f"{folder}/supervisor.json")
         if is_same_process(who) and is_locked(folder):
             send_signal(who["pid"], who["startTime"], signal.SIGTERM)
-        elif not is_locked(folder):
-            self.spawn("reap", folder)
+        else:
+            self.spawn("reap", folder)  # does nothing when a supervisor is just starting
         self.eager_until = time.monotonic() + 1.0
         return {}
 

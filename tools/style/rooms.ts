@@ -14,7 +14,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   reconciler: ["jobs/", "cluster/"],
   providers: ["reconciler/ports.ts", "jobs/", "cluster/"],
   web: ["reconciler/", "jobs/", "cluster/"],
-  cli: ["cluster/", "jobs/", "reconciler/", "providers/", "web/", "deno.json"],
+  cli: ["cluster/", "jobs/", "reconciler/", "providers/", "web/", "examples/", "deno.json"],
   "main.ts": ["cluster/", "jobs/", "reconciler/", "providers/", "web/", "cli/"],
   examples: [],
 };
