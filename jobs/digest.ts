@@ -15,13 +15,13 @@ export function canonicalJson(value: unknown): string {
   return `{${entries.map(([k, v]) => `${JSON.stringify(k)}:${canonicalJson(v)}`).join(",")}}`;
 }
 
-/** SHA-256 in hex of everything that decides what runs. */
+/**
+ * SHA-256 in hex of everything in a manifest that decides what runs. Defaults are left out: who
+ * edits them means the jobs to come, not those that run.
+ */
 export function specDigest(spec: JobSpec): string {
-  const { resources, program, code, args, flags, workdir, env, activate } = spec;
-  const { launcher, config, checkpoint } = spec;
-  const decisive = {
-    ...{ resources, program, code, args, flags, workdir, env, activate },
-    ...{ launcher, config, checkpoint },
-  };
+  const { resources, program, code, workdir, env, activate, launcher, checkpoint, written } = spec;
+  const what = program.kind === "command" ? program.kind : program;
+  const decisive = { resources, what, code, workdir, env, activate, launcher, checkpoint, written };
   return createHash("sha256").update(canonicalJson(decisive)).digest("hex");
 }

@@ -44,9 +44,24 @@ Deno.test("whatever decides what runs changes it", () => {
 });
 
 Deno.test("a key that is undefined is as if it were absent", () => {
-  const spec = { args: [], owner: undefined } as unknown as JobSpec;
+  const spec = { program: {}, owner: undefined } as unknown as JobSpec;
   assert.equal(
     specDigest(spec),
-    specDigest({ args: [], workdir: undefined } as unknown as JobSpec),
+    specDigest({ program: {}, workdir: undefined } as unknown as JobSpec),
   );
+});
+
+Deno.test("defaults change what the next attempt gets, but not the digest", () => {
+  const context = { hasPath: () => true };
+  const text = new TextEncoder().encode('script: x.py\nargs: ["{model.name}"]\n');
+  const [a, b] = ["small", "large"].map((name) => {
+    const parsed = parseManifest("jobs/a.yaml", text, {
+      ...context,
+      defaults: { model: { name } },
+    });
+    assert(parsed.ok, JSON.stringify(parsed));
+    return parsed.value;
+  });
+  assert.deepEqual([a?.args, b?.args], [["small"], ["large"]]);
+  assert.equal(specDigest(a as JobSpec), specDigest(b as JobSpec));
 });

@@ -26,14 +26,6 @@ export type Code =
   /** Another repository at a revision. */
   | { readonly kind: "git"; readonly url: string; readonly rev: string };
 
-/** A value that a training flag can take. */
-export type ParameterValue =
-  | string
-  | number
-  | boolean
-  | null
-  | readonly (string | number | boolean)[];
-
 /** What a job needs. */
 export interface Resources {
   readonly nodes: number;
@@ -91,6 +83,11 @@ export interface JobSpec {
   readonly launcher: "torchrun" | "processes";
   /** Defaults and manifest merged; what `UGRO_CONFIG` shows the script. */
   readonly config: Readonly<Record<string, unknown>>;
+  /**
+   * What the manifest itself says of arguments and parameters, without the defaults. A change of
+   * the defaults restarts no running job; a change of the manifest does.
+   */
+  readonly written: Readonly<Record<string, unknown>>;
   readonly checkpoint: CheckpointRule;
   readonly recovery: Recovery;
   readonly graceMs: number;

@@ -102,6 +102,12 @@ function buildSpec(
     program,
     code,
     ...parts,
+    written: {
+      args: full.args,
+      flags: full.flags,
+      ...(full.command === undefined ? {} : { command: full.command }),
+      ...pickSections(full),
+    },
     ...(workdir === undefined ? {} : { workdir }),
     env: texts(full.env, "env", report),
     ...(activate === undefined ? {} : { activate }),

@@ -56,6 +56,7 @@ Deno.test("three lines are a job", () => {
       model: { name: "gpt2", layers: [1, 2] },
       training: { epochs: 3, lr: 0.5, old: true },
     },
+    written: { args: [], flags: "--{name} {value}", training: { lr: 0.5 } },
     env: {},
     launcher: "torchrun",
     checkpoint: { pattern: "step-*", resumeArgs: [], neededBy: "all" },

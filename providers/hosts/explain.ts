@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Target } from "./command.ts";
+import { quotePath, type Target } from "./command.ts";
 import { cleanLine } from "./text.ts";
 
 /** What is left of a session. */
@@ -98,7 +98,7 @@ function sshLine(
   connect: { readonly host: string; readonly port?: number; readonly user?: string },
   sshConfig: string | undefined,
 ): string {
-  const config = sshConfig ? `-F ${sshConfig} ` : "";
+  const config = sshConfig ? `-F ${quotePath(sshConfig)} ` : "";
   const port = connect.port ? `-p ${connect.port} ` : "";
   return `ssh ${config}${port}${connect.user ? `${connect.user}@` : ""}${connect.host}`;
 }

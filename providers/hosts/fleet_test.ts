@@ -115,6 +115,9 @@ Deno.test("a session that dies leaves its launch unknown, says why, and comes ba
   await clock.advance(1000);
   await fleet.next(/connected/);
   assert.equal((await fleet.launch(A, run("x"), SPEC)).kind, "ok");
+  // The same end again is reported again.
+  await fleet.launch(A, run("die"), SPEC);
+  await fleet.next(/told to die/);
   await fleet.close();
 });
 

@@ -226,6 +226,11 @@ function gone(...pids: number[]): Promise<true> {
   }, `${pids} gone`);
 }
 
+/** Waits until the supervisor of an ended run is gone too: it holds the lock to its last breath. */
+async function supervisorGone(folder: string): Promise<void> {
+  await gone(JSON.parse((await read(`${folder}/supervisor.json`))!).pid);
+}
+
 async function runDir(workdir: string, job: string): Promise<string> {
   return `${await Deno.realPath(workdir)}/runs/${job}/1/0`;
 }
@@ -303,12 +308,14 @@ scenario(
     await runner.shell("demo", "true");
     await runner.until("demo", "exited");
     const folder = await runDir(workdir, "demo");
+    await supervisorGone(folder);
     for (const name of ["exit.json", "supervisor.json", "agent.json"]) {
       await Deno.remove(`${folder}/${name}`);
     }
     assert.equal((await runner.launch("demo")).result.created, false);
     await runner.until("demo", "exited");
 
+    await supervisorGone(folder);
     await Deno.remove(`${folder}/exit.json`);
     const agent = await read(`${folder}/agent.json`);
     assert.equal((await runner.launch("demo")).result.run.state, "lost");
@@ -548,6 +555,7 @@ scenario("a run of an earlier boot is lost, and nothing of it is signalled", asy
   await runner.shell("demo", "true");
   await runner.until("demo", "exited");
   const folder = await runDir(workdir, "demo");
+  await supervisorGone(folder);
   await Deno.remove(`${folder}/exit.json`);
   const bystander = new Deno.Command("sleep", { args: ["60"] }).spawn();
   const who = { pid: bystander.pid, startTime: 1, bootId: "an-earlier-boot" };

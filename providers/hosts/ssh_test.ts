@@ -78,7 +78,8 @@ Deno.test(
         nodeSpec("nowhere", { kind: "ssh", host: "ugro-test.invalid" }),
       ], 1);
       const expected = {
-        strange: /^Host key of strange is not known: run `ssh -F .*\/config strange` once, compare/,
+        strange:
+          /^Host key of strange is not known: run `ssh -F .*\/config'? strange` once, compare/,
         changed: /^Host key of changed has changed: .*ssh-keygen -R/,
         keyless: /^keyless refused the login: .*true` must work without a password$/,
         dead: /^dead refused the connection: check that sshd runs there$/,
