@@ -8,4 +8,5 @@
  */
 import { runCli } from "./cli/mod.ts";
 
-if (import.meta.main) Deno.exitCode = await runCli(Deno.args);
+// exit, not exitCode: a grandchild of ssh (a ProxyCommand) may hold a pipe long after the end.
+if (import.meta.main) Deno.exit(await runCli(Deno.args));

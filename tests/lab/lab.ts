@@ -12,12 +12,13 @@
  *
  * @module
  */
+import { fileURLToPath } from "node:url";
 import { type HostPlan, makeKey, writeClientFiles, writeHostFiles } from "./files.ts";
 import { healthyGpus } from "./gpus.ts";
 import type { Host } from "./host.ts";
 import { LoopbackHost } from "./loopback_host.ts";
 import { NamespaceHost } from "./namespace_host.ts";
-import { eventually, liveProcesses, must, namespaceOf, run } from "./processes.ts";
+import { eventually, liveProcesses, must, run } from "./processes.ts";
 import { type LabKind, labSupport } from "./support.ts";
 
 /** What a lab is to be like. */
@@ -136,7 +137,7 @@ async function wire(
     [undefined, ...plans].map(() => holdNetwork(id)),
   );
   if (switchPid === undefined) throw new Error("Cannot wire a lab: no switch");
-  const script = new URL("./network.sh", import.meta.url).pathname;
+  const script = fileURLToPath(new URL("./network.sh", import.meta.url));
   await must(["sh", script, id, prefix, String(switchPid), ...holders.map(String)]);
   return plans.map((plan, k) =>
     new NamespaceHost(plan, {
@@ -159,10 +160,10 @@ async function holdNetwork(id: string): Promise<number> {
     stderr: "inherit",
   }).spawn();
   holder.unref();
-  const outside = namespaceOf(Deno.pid, "net");
+  // `unshare` has made the namespace once it has become `sleep`.
   await eventually("make a network namespace", 5_000, () => {
-    const inside = namespaceOf(holder.pid, "net");
-    return inside !== undefined && inside !== outside ? true : undefined;
+    const sleeping = liveProcesses((p) => p.pid === holder.pid && p.command === "sleep");
+    return sleeping.length === 1 ? true : undefined;
   });
   return holder.pid;
 }
@@ -188,7 +189,7 @@ function freePort(): number {
 
 function startKeeper(id: string): Deno.ChildProcess {
   return new Deno.Command("setsid", {
-    args: ["sh", new URL("./keeper.sh", import.meta.url).pathname, id],
+    args: ["sh", fileURLToPath(new URL("./keeper.sh", import.meta.url)), id],
     stdin: "piped",
     stdout: "null",
     stderr: "inherit",
@@ -200,33 +201,22 @@ function startKeeper(id: string): Deno.ChildProcess {
  * left in processes. Gives the ids.
  */
 export async function sweep(): Promise<string[]> {
+  const all = liveProcesses(() => true);
+  const denos = new Set(all.filter((p) => p.command.startsWith("deno")).map((p) => p.pid));
   const dead = new Set<string>();
-  const consider = (text: string) => {
-    const match = /(?:^|\/)ug(\d+)x\d+(?=$|\/h\d+\/sshd_config)/.exec(text);
-    if (match && !isDeno(Number(match[1]))) dead.add(match[0].replace("/", ""));
-  };
-  liveProcesses((process) => {
-    consider(process.environ.get("UGRO_LAB_ID") ?? "");
+  for (const process of all) {
     const title = process.argv.join(" ");
-    if (/^(sshd: )?\/usr\/sbin\/sshd /.test(title)) {
-      consider(/\S+\/sshd_config/.exec(title)?.[0] ?? "");
-    }
-    return false;
-  });
+    const id = /^ug(?=\d+x\d+$)/.test(process.environ.get("UGRO_LAB_ID") ?? "")
+      ? process.environ.get("UGRO_LAB_ID")
+      : /^(?:sshd: )?\/usr\/sbin\/sshd .*\/(ug\d+x\d+)\/h\d+\/sshd_config/.exec(title)?.[1];
+    if (id !== undefined && !denos.has(Number(/\d+/.exec(id)?.[0]))) dead.add(id);
+  }
   for (const id of dead) {
     const keeper = startKeeper(id);
     await keeper.stdin.close();
     await keeper.status;
   }
   return [...dead];
-}
-
-function isDeno(pid: number): boolean {
-  try {
-    return Deno.readTextFileSync(`/proc/${pid}/comm`).startsWith("deno");
-  } catch {
-    return false;
-  }
 }
 
 function once(action: () => Promise<void>): () => Promise<void> {

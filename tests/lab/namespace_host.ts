@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { fileURLToPath } from "node:url";
 import { BaseHost, mentions } from "./host.ts";
 import type { HostPlan } from "./files.ts";
 import { hostPath } from "./files.ts";
@@ -13,7 +14,6 @@ import {
   type LiveProcess,
   liveProcesses,
   must,
-  namespaceOf,
   run,
   type RunOptions,
   type RunResult,
@@ -89,7 +89,7 @@ export class NamespaceHost extends BaseHost {
       args: [
         `--net=/proc/${this.#wiring.holderPid}/ns/net`,
         ..."unshare --mount --pid --uts --ipc --fork --kill-child --mount-proc".split(" "),
-        ...["/bin/sh", new URL("./init.sh", import.meta.url).pathname, this.dir, this.name],
+        ...["/bin/sh", fileURLToPath(new URL("./init.sh", import.meta.url)), this.dir, this.name],
         ...this.#wiring.visible,
       ],
       clearEnv: true,
@@ -109,12 +109,9 @@ export class NamespaceHost extends BaseHost {
       async () => await this.sshdListens() || undefined,
       () => this.sshdLog(),
     );
-    const init = Number(
-      await Deno.readTextFile(`/proc/${unshare.pid}/task/${unshare.pid}/children`),
-    );
-    const pidNamespace = namespaceOf(init, "pid");
-    if (!pidNamespace) throw new Error(`Cannot boot ${this.name}: its process 1 is gone`);
-    this.#machine = { unshare, init, pidNamespace };
+    const [init] = liveProcesses((process) => process.parent === unshare.pid);
+    if (init === undefined) throw new Error(`Cannot boot ${this.name}: its process 1 is gone`);
+    this.#machine = { unshare, init: init.pid, pidNamespace: init.pidNamespace };
   }
 
   async cut(): Promise<void> {
@@ -129,7 +126,7 @@ export class NamespaceHost extends BaseHost {
     const machine = this.#machine;
     if (machine === undefined) return [];
     return liveProcesses((process) =>
-      mentions(process, text) && namespaceOf(process.pid, "pid") === machine.pidNamespace
+      process.pidNamespace === machine.pidNamespace && mentions(process, text)
     );
   }
 

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { fileURLToPath } from "node:url";
 
 /** One live process as the outside (root pid namespace) sees it. */
 export interface LiveProcess {
@@ -14,8 +15,14 @@ export interface LiveProcess {
   readonly pid: number;
   /** Pid inside the innermost namespace; what the host itself calls it. */
   readonly innerPid: number;
+  readonly parent: number;
+  /** The kernel's name of it, at most 15 characters. */
+  readonly command: string;
   readonly argv: readonly string[];
   readonly environ: ReadonlyMap<string, string>;
+  /** Identity of its namespaces, such as `pid:[4026532281]`. */
+  readonly pidNamespace: string;
+  readonly netNamespace: string;
 }
 
 /** What a program that ended printed. */
@@ -95,39 +102,22 @@ export function killQuietly(pid: number, signal: Deno.Signal = "SIGKILL"): void 
 
 /** All live processes that pass `filter`. Zombies and kernel threads are left out. */
 export function liveProcesses(filter: (process: LiveProcess) => boolean): LiveProcess[] {
-  const found: LiveProcess[] = [];
-  for (const entry of Deno.readDirSync("/proc")) {
-    if (!/^\d+$/.test(entry.name)) continue;
-    const process = readProcess(Number(entry.name));
-    if (process !== undefined && filter(process)) found.push(process);
-  }
-  return found;
+  const script = fileURLToPath(new URL("./processes.py", import.meta.url));
+  const { stdout, success } = new Deno.Command("/usr/bin/env", {
+    args: ["python3", "-I", "-S", script],
+    env: { PATH: `/usr/bin:${Deno.env.get("PATH") ?? ""}` },
+    stderr: "inherit",
+  }).outputSync();
+  if (!success) throw new Error("Cannot list processes: processes.py failed");
+  const all = JSON.parse(decoder.decode(stdout)) as (LiveProcess & { environ: string[] })[];
+  return all.map((raw) => ({ ...raw, environ: environment(raw.environ) })).filter(filter);
 }
 
-function readProcess(pid: number): LiveProcess | undefined {
-  try {
-    const argv = Deno.readTextFileSync(`/proc/${pid}/cmdline`).split("\0").slice(0, -1);
-    if (argv.length === 0) return undefined;
-    const environ = new Map<string, string>();
-    for (const item of Deno.readTextFileSync(`/proc/${pid}/environ`).split("\0")) {
-      const at = item.indexOf("=");
-      if (at > 0) environ.set(item.slice(0, at), item.slice(at + 1));
-    }
-    const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-    const inner = /^NSpid:.*\s(\d+)$/m.exec(status)?.[1];
-    return { pid, innerPid: Number(inner ?? pid), argv, environ };
-  } catch {
-    return undefined; // it ended while we looked, or belongs to somebody else
-  }
-}
-
-/** Identity of a namespace of a process, such as `pid:[4026532281]`; undefined: it is gone. */
-export function namespaceOf(pid: number, kind: "pid" | "net" | "mnt"): string | undefined {
-  try {
-    return Deno.readLinkSync(`/proc/${pid}/ns/${kind}`);
-  } catch {
-    return undefined;
-  }
+function environment(items: readonly string[]): Map<string, string> {
+  return new Map(items.map((item) => {
+    const at = item.indexOf("=");
+    return [item.slice(0, at), item.slice(at + 1)];
+  }));
 }
 
 /** Polls until `probe` gives something, or throws `Cannot WHAT: …` after `timeoutMs`. */
