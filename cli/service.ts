@@ -11,7 +11,7 @@ import { HostFleet } from "../providers/hosts/fleet.ts";
 import { Controller } from "../reconciler/controller.ts";
 import type { Log } from "../reconciler/execute.ts";
 import { Loop } from "../reconciler/loop.ts";
-import type { Fleet, StateRepository } from "../reconciler/ports.ts";
+import type { Claim, Fleet, StateRepository } from "../reconciler/ports.ts";
 import { app } from "../web/app.ts";
 import { jsonLog } from "./log.ts";
 import type { ListenAddress, ServiceOptions } from "./options.ts";
@@ -52,13 +52,13 @@ export async function runService(
   const doors = { repository: git, fleet: hosts };
   const outside = hooks.wrap?.(doors) ?? doors;
   try {
-    const epoch = await claim(outside.repository, options.once, log, stop.signal);
-    if (epoch === undefined) return options.once ? 1 : 0;
+    const claimed = await claim(outside.repository, options.once, log, stop.signal);
+    if (claimed === undefined) return options.once ? 1 : 0;
     const controller = new Controller({
       ...outside,
       log,
       clock: systemClock,
-      epoch,
+      claim: claimed,
       env: namedEnvironment(),
     });
     const loop = new Loop(
@@ -71,7 +71,7 @@ export async function runService(
     );
     hosts.onChange(() => loop.hint("nodes"));
     hooks.onStarted?.({ ...outside, controller, loop });
-    log("info", "started", { repo: git.remote.display, branch: options.branch, epoch });
+    log("info", "started", { repo: git.remote.display, branch: options.branch, ...claimed });
     return options.once
       ? await runOnce(loop)
       : await follow(controller, loop, options.listen, log, stop);
@@ -120,13 +120,13 @@ function onSignals(stop: () => void): () => void {
   };
 }
 
-/** The epoch of this controller. Without the repository there is nothing to do, so it waits. */
+/** The right to write. Without the repository there is nothing to do, so it waits. */
 async function claim(
   repository: StateRepository,
   once: boolean,
   log: Log,
   signal: AbortSignal,
-): Promise<number | undefined> {
+): Promise<Claim | undefined> {
   for (let waitMs = 1000; !signal.aborted; waitMs = Math.min(waitMs * 2, 60_000)) {
     const claimed = await repository.claimEpoch(`${Deno.hostname()}:${Deno.pid}`);
     if (claimed.kind === "ok") return claimed.value;

@@ -38,6 +38,13 @@ export type Intent =
     readonly failure?: Failure;
   };
 
+/** Something in the way of launching a rank on the GPUs that its attempt was given. */
+export interface Obstacle {
+  /** `taken`: somebody else has them; `unknown`: nobody can say whether they are free. */
+  readonly kind: "taken" | "unknown";
+  readonly message: string;
+}
+
 /** What the step found. */
 export type Step =
   | {
@@ -64,6 +71,8 @@ export interface StepInput {
   readonly phase: Phase;
   readonly intent: Intent;
   readonly launchFailure: LaunchFailure | undefined;
+  /** Why a rank that has not been launched yet must not be launched on its GPUs now. */
+  readonly obstacle: (rank: number) => Obstacle | undefined;
   readonly policy: Policy;
   /** False while no node at all answers: then the fault is on this side, and nobody is lost. */
   readonly networkWorks: boolean;
@@ -73,6 +82,10 @@ export interface StepInput {
 /** Decides about one attempt that has not ended. */
 export function stepAttempt(input: StepInput): Step {
   const { ranks, intent } = input;
+  if (ranks.length === 0) {
+    const message = "its record names no node";
+    return { kind: "end", end: "failed", failure: { class: "launch", message } };
+  }
   if (ranks.every((rank) => rank.kind === "ended" && isSuccess(rank.run))) {
     return { kind: "end", end: "succeeded" };
   }
@@ -82,9 +95,10 @@ export function stepAttempt(input: StepInput): Step {
   const lost = ranks.filter((rank) => rank.kind === "unknown");
   if (lost.length > 0) return waitForNodes(input, lost);
   const absent = ranks.flatMap((rank, index) => rank.kind === "absent" ? [index] : []);
-  if (absent.length > 0) return { kind: "complete", ranks: absent };
-  const starting = ranks.some((rank) => rank.kind === "live" && rank.run.state === "starting");
-  return { kind: starting ? "starting" : "running" };
+  if (absent.length > 0) {
+    return { kind: "complete", ranks: absent.filter((rank) => !input.obstacle(rank)) };
+  }
+  return { kind: ranks.some(isStarting) ? "starting" : "running" };
 }
 
 interface Trouble {
@@ -93,7 +107,12 @@ interface Trouble {
   readonly failure?: Failure;
 }
 
+function isStarting(rank: RankView): boolean {
+  return rank.kind === "live" && rank.run.state === "starting";
+}
+
 type Unknown = Extract<RankView, { kind: "unknown" }>;
+type Ended = Extract<RankView, { kind: "ended" | "leftover" }>;
 
 function findTrouble(input: StepInput): Trouble | undefined {
   const { ranks, intent, attempt, phase, now } = input;
@@ -101,14 +120,7 @@ function findTrouble(input: StepInput): Trouble | undefined {
     (rank.kind === "ended" && !isSuccess(rank.run)) || rank.kind === "leftover" ? [rank] : []
   );
   const own = bad.filter((rank) => rank.run.stop === null);
-  if (own.length > 0 && intent.kind !== "stop") {
-    const failure = diagnose(own);
-    return {
-      end: failure?.class === "supervisor-lost" && rebooted(own) ? "node-lost" : "failed",
-      because: `rank ${failure?.rank ?? "?"} on ${failure?.node ?? "?"} failed`,
-      ...(failure ? { failure } : {}),
-    };
-  }
+  if (own.length > 0 && intent.kind !== "stop") return ownTrouble(own);
   const gone = lostForGood(input);
   if (gone && intent.kind !== "stop") return gone;
   if (bad.length > 0 && intent.kind !== "stop") {
@@ -117,9 +129,9 @@ function findTrouble(input: StepInput): Trouble | undefined {
   if (ranks.some((r) => r.kind === "live" && r.run.stop !== null) && intent.kind === "run") {
     return { end: "stopped", because: "part of the gang had been told to stop" };
   }
-  const absent = ranks.flatMap((rank) => rank.kind === "absent" ? [rank] : []);
-  if (absent.length === 0 || intent.kind === "stop") return undefined;
-  if (phase !== "Launching" && attempt.startedAt) {
+  const absent = ranks.filter((rank) => rank.kind === "absent");
+  if (intent.kind === "stop" || (absent.length === 0 && !ranks.some(isStarting))) return undefined;
+  if (absent.length > 0 && phase !== "Launching" && attempt.startedAt) {
     const node = absent[0]?.node ?? "";
     const message = `${node} has no record of this run any more: its work directory was removed`;
     return { end: "failed", because: message, failure: { class: "run-vanished", node, message } };
@@ -137,6 +149,13 @@ function launchTrouble(input: StepInput, now: number): Trouble | undefined {
       failure: { class: "launch-refused", node: failed.node, rank: failed.rank, message },
     };
   }
+  for (const [index, rank] of input.ranks.entries()) {
+    const obstacle = rank.kind === "absent" ? input.obstacle(index) : undefined;
+    if (obstacle?.kind !== "taken") continue;
+    const message = `rank ${index} was to start on ${rank.node}, but ${obstacle.message}`;
+    const failure = { class: "gpu-busy", node: rank.node, rank: index, message };
+    return { end: "failed", because: message, failure };
+  }
   if (now - Date.parse(attempt.recordedAt) < LAUNCH_TIMEOUT_MS) return undefined;
   const message = failed
     ? `the gang did not start within ${LAUNCH_TIMEOUT_MS / 1000} s: ${failed.reason}`
@@ -144,11 +163,21 @@ function launchTrouble(input: StepInput, now: number): Trouble | undefined {
   return { end: "failed", because: message, failure: { class: "launch", message } };
 }
 
-/** A rank whose node came back with another boot id died with its node. */
-function rebooted(ranks: readonly RankView[]): boolean {
-  return ranks.some((rank) =>
-    rank.kind === "ended" && rank.run.state === "lost" && rank.run.exit === null
-  );
+/** Ranks that ended badly by themselves: a node that went down explains what its peers say. */
+function ownTrouble(own: readonly Ended[]): Trouble {
+  const fallen = own.find((rank) => rank.kind === "ended" && rank.rebooted);
+  if (fallen) {
+    const { node, run: { rank } } = fallen;
+    const message = `${node} rebooted while the job was on it`;
+    const failure = { class: "node-lost", node, rank, message };
+    return { end: "node-lost", because: message, failure };
+  }
+  const failure = diagnose(own);
+  return {
+    end: "failed",
+    because: `rank ${failure?.rank ?? "?"} on ${failure?.node ?? "?"} failed`,
+    ...(failure ? { failure } : {}),
+  };
 }
 
 /** Nodes that left the cluster, or stayed away longer than `nodeLostAfter`. */

@@ -11,15 +11,15 @@ import { type Doors, execute } from "./execute.ts";
 import { HistoryReader } from "./history.ts";
 import type { Action, Desired, History, LaunchFailure, Observed, Plan, Snapshot } from "./model.ts";
 import { plan as planPass } from "./plan.ts";
-import type { CheckpointQuery, Clock, Heads } from "./ports.ts";
+import type { CheckpointQuery, Claim, Clock, Heads } from "./ports.ts";
 import { Recorder } from "./record.ts";
 import { checkpointDir } from "./resume.ts";
 
 /** What a controller needs. */
 export interface ControllerOptions extends Doors {
   readonly clock: Clock;
-  /** Fencing epoch of this controller, from `claimEpoch`. */
-  readonly epoch: number;
+  /** This controller's right to write, from `claimEpoch`. */
+  readonly claim: Claim;
   /** Environment variables that `cluster.yaml` may name (`${USER}`). */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -78,13 +78,13 @@ export class Controller {
 
   /** One pass. `refresh` fetches the repository first; without it the last fetch is used. */
   async pass(refresh: boolean): Promise<PassResult> {
-    const { fleet, clock, log, epoch } = this.#options;
+    const { fleet, clock, log, claim } = this.#options;
     // 1. read
     const read = await this.#read(refresh);
     if (!read) return { ...NOTHING, failures: 1 };
     const { desired, history } = read;
     // 2. observe
-    fleet.configure(desired.cluster.nodes, epoch);
+    fleet.configure(desired.cluster.nodes, claim);
     const observed = await this.#observe(desired, history);
     // 3. plan
     const plan = planPass({ desired, observed, history, now: clock.now() });
@@ -121,7 +121,7 @@ export class Controller {
   }
 
   async #read(refresh: boolean): Promise<{ desired: Desired; history: History } | undefined> {
-    const { repository, log, epoch } = this.#options;
+    const { repository, log, claim } = this.#options;
     if (refresh || !this.#heads) {
       const heads = await repository.refresh();
       if (heads.kind === "ok") this.#heads = heads.value;
@@ -132,7 +132,7 @@ export class Controller {
     if (!this.#history || this.#history.head !== heads.status) {
       this.#history = await this.#historyReader.read(
         heads.status,
-        heads.status === undefined && (epoch > 1 || this.#history?.head !== undefined),
+        heads.status === undefined && (claim.epoch > 1 || this.#history?.head !== undefined),
       );
     }
     const desired = await this.#desiredReader.read(heads.desired);

@@ -43,19 +43,21 @@ function adopt(input: JobInput, at: At): JobStatus {
   const { name, history, want, invalid, sightings } = input;
   const file = want?.file ?? invalid?.file ?? history?.file ?? "";
   const status = history ?? newStatus(name, file, at);
-  const newest = sightings.reduce<Sighting | undefined>(
-    (best, s) => !best || s.run.attempt > best.run.attempt ? s : best,
-    undefined,
-  );
-  if (!newest || newest.run.attempt <= status.attempt) return status;
-  const { run } = newest;
+  const number = sightings.reduce((most, s) => Math.max(most, s.run.attempt), 0);
+  if (number <= status.attempt) return status;
+  const seen = sightings.filter((s) => s.run.attempt === number)
+    .toSorted((a, b) => a.run.rank - b.run.rank || (a.node < b.node ? -1 : 1));
+  // A record whose spec.json is damaged names no gang; another rank's may.
+  const { run } = seen.find((s) => s.run.meta.nodes.length > 0) ?? seen[0] as Sighting;
   const attempt: Attempt = {
     attempt: run.attempt,
     commit: run.meta.commit,
     specDigest: run.meta.specDigest,
-    codeDigest: null,
-    placement: run.meta.nodes.map((node, i) => ({ node, gpus: run.meta.gpus[i] ?? [] })),
-    because: "found running on the nodes",
+    codeDigest: want?.specDigest === run.meta.specDigest ? want.codeDigest : null,
+    placement: run.meta.nodes.length > 0
+      ? run.meta.nodes.map((node, i) => ({ node, gpus: run.meta.gpus[i] ?? [] }))
+      : seen.map((s) => ({ node: s.node, gpus: s.run.gpus })),
+    because: "found on the nodes",
     recordedAt: iso(run.createdAtMs),
     ...(run.startedAtMs ? { startedAt: iso(run.startedAtMs) } : {}),
   };
@@ -68,6 +70,8 @@ function fenceOld(input: JobInput, newest: Attempt | undefined): Action[] {
     const current = newest && run.attempt === newest.attempt;
     const misplaced = current && newest.placement[run.rank]?.node !== node;
     if (!isAlive(run) || (current && !newest.end && !misplaced)) return [];
+    // Told already; only a run without a supervisor needs to be told again.
+    if (run.stop?.graceMs === 0 && run.state === "stopping") return [];
     const because = `attempt ${run.attempt} is over; attempt ${newest?.attempt ?? "?"} counts`;
     return [{ kind: "stop", node, run: idOf(run), graceMs: 0, because }];
   });

@@ -5,9 +5,11 @@
  */
 import type { Policy } from "../cluster/cluster.ts";
 import { countsAsRetry, isTerminal } from "../jobs/failure.ts";
+import { isActive } from "../jobs/lifecycle.ts";
 import type { Attempt, Failure, JobStatus, Phase } from "../jobs/status.ts";
 import { type Intent, type Step, stepAttempt } from "./attempt_step.ts";
 import { decideIdle } from "./decide_idle.ts";
+import { obstacle } from "./obstacle.ts";
 import { type Decision, firstLine, type JobInput } from "./decision.ts";
 import { type At, change, iso, move, putAttempt, putCondition } from "./job_status.ts";
 import { type Action, attemptKey } from "./model.ts";
@@ -21,22 +23,24 @@ export function decideActive(
   at: At,
 ): Decision {
   const { plan, sightings } = input;
+  const active = asActive(status, attempt, at);
   const ranks = viewAttempt(attempt, sightings, plan.observed.nodes);
   const policy = plan.desired.cluster.policy;
-  const held = holdOf(input, status, attempt, ranks, policy);
+  const held = holdOf(input, active, attempt, ranks, policy);
   const intent = held ? { kind: "keep" as const } : intentOf(input, attempt, policy);
   const step = stepAttempt({
     attempt,
     ranks,
     intent,
     policy,
-    phase: status.phase,
+    phase: active.phase,
+    obstacle: (rank) => obstacle(attempt, rank, plan),
     launchFailure: plan.observed.launchFailures.get(attemptKey(input.name, attempt.attempt)),
     networkWorks: input.networkWorks,
     now: plan.now,
   });
   const noted = putCondition(
-    status,
+    active,
     "StopHeld",
     held ? { status: "True", reason: "Guard", message: held } : undefined,
     at,
@@ -46,6 +50,13 @@ export function decideActive(
   return wakeAtMs === undefined
     ? decision
     : { ...decision, wakeAtMs: Math.min(wakeAtMs, decision.wakeAtMs ?? wakeAtMs) };
+}
+
+/** An attempt that was found (the status branch had lost it) makes any job an active one. */
+function asActive(status: JobStatus, attempt: Attempt, at: At): JobStatus {
+  if (isActive(status.phase) || status.phase === "Invalid") return status;
+  const message = `attempt ${attempt.attempt} was found on ${where(attempt)}`;
+  return move(status, { phase: "Launching", reason: "Found", message }, at);
 }
 
 /** Why a stop that this pass would begin is held back, or undefined. */
@@ -138,7 +149,9 @@ function applyStep(
         wakeAtMs: at.now + 1000,
       };
     case "complete":
-      return completeLaunch(input, status, attempt, ranks, step.ranks, at);
+      return intent.kind === "run" && step.ranks.length > 0
+        ? completeLaunch(input, status, attempt, ranks, step.ranks, at)
+        : waitToLaunch(input, status, attempt, at);
     case "unknown":
       return {
         status: to("Unknown", "NodeUnknown", step.message),
@@ -196,6 +209,16 @@ function stopAll(
   });
 }
 
+/** Ranks are missing, but nothing may be launched now. The launch times out if this lasts. */
+function waitToLaunch(input: JobInput, status: JobStatus, attempt: Attempt, at: At): Decision {
+  const message = `attempt ${attempt.attempt} has not been launched completely`;
+  return {
+    status: input.invalid ? move(status, invalidMove(message), at) : status,
+    actions: [],
+    wakeAtMs: at.now + 1000,
+  };
+}
+
 /** Launches the ranks that an interrupted launch left out; the same attempt, so never twice. */
 function completeLaunch(
   input: JobInput,
@@ -205,7 +228,7 @@ function completeLaunch(
   absent: readonly number[],
   at: At,
 ): Decision {
-  if (!input.want || input.invalid) return { status, actions: [] };
+  if (!input.want) return { status, actions: [] };
   const first = ranks[0];
   const message = `attempt ${attempt.attempt} is launched on ${where(attempt)}`;
   return {
@@ -245,16 +268,19 @@ function endAttempt(
     exitCodes: ranks.map((r) => r.kind === "ended" ? r.run.exit?.code ?? null : null),
   };
   const next = putAttempt(status, ended, at);
-  if (input.invalid) {
-    return {
-      status: move(next, invalidMove(`attempt ${attempt.attempt} ended (${step.end})`), at),
-      actions: [],
-    };
-  }
   if (step.end === "succeeded") {
     const message = `attempt ${attempt.attempt} ended with exit code 0 on every node`;
     const done = move(next, { phase: "Succeeded", reason: "Succeeded", message }, at);
     return { status: change(done, { notBefore: undefined }, at), actions: [] };
+  }
+  if (input.invalid) {
+    const failed = step.failure !== undefined && countsAsRetry(step.failure);
+    const message = `attempt ${attempt.attempt} ended (${step.end})`;
+    const status = move(next, invalidMove(message), at);
+    return {
+      status: change(status, { retries: next.retries + (failed ? 1 : 0) }, at),
+      actions: [],
+    };
   }
   if (intent.kind === "stop") {
     const { phase, reason, message } = intent;
@@ -295,7 +321,9 @@ function afterFailure(input: JobInput, status: JobStatus, ended: Attempt, at: At
     return { status: change(failed, { retries, notBefore: undefined }, at), actions: [] };
   }
   const notBeforeMs = at.now + backoffMs(retries, want.spec.recovery);
-  const message = `${text}; retry ${retries} of ${max} follows`;
+  const message = countsAsRetry(failure)
+    ? `${text}; retry ${retries} of ${max} follows`
+    : `${text}; it is placed anew, which does not count as a retry`;
   const recovering = change(
     move(status, { phase: "Recovering", reason: failure.class, message }, at),
     { retries, notBefore: notBeforeMs > at.now ? iso(notBeforeMs) : undefined },

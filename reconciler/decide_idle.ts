@@ -5,24 +5,17 @@
  */
 import type { DesiredJob } from "../jobs/job.ts";
 import { isFinal } from "../jobs/lifecycle.ts";
-import type { JobStatus } from "../jobs/status.ts";
+import type { Attempt, JobStatus } from "../jobs/status.ts";
 import { type Decision, firstLine, type JobInput } from "./decision.ts";
 import { type At, change, move, newestAttempt, putCondition } from "./job_status.ts";
+import type { InvalidJob } from "./model.ts";
 
 /** Decides about a job that no attempt is running for. */
 export function decideIdle(input: JobInput, status: JobStatus, at: At): Decision {
   const { want, invalid } = input;
-  const quiet = putCondition(status, "StopHeld", undefined, at);
-  if (invalid) {
-    const message = `its manifest has ${invalid.problems.length} problem(s): ${
-      firstLine(invalid.problems[0]?.message ?? "")
-    }`;
-    if (isFinal(quiet.phase) && quiet.phase !== "Failed") return { status: quiet, actions: [] };
-    return {
-      status: move(quiet, { phase: "Invalid", reason: "ManifestInvalid", message }, at),
-      actions: [],
-    };
-  }
+  const free = putCondition(status, "StopHeld", undefined, at);
+  if (invalid) return { status: withoutManifest(free, invalid, at), actions: [] };
+  const quiet = putCondition(free, "ManifestInvalid", undefined, at);
   if (!want) return { status: deleted(quiet, at), actions: [] };
   if (want.spec.state !== "running") return { status: parked(quiet, want, at), actions: [] };
   const ready = wake(quiet, want, at);
@@ -30,6 +23,17 @@ export function decideIdle(input: JobInput, status: JobStatus, at: At): Decision
   const notBefore = ready.notBefore ? Date.parse(ready.notBefore) : 0;
   if (notBefore > at.now) return { status: ready, actions: [], wakeAtMs: notBefore };
   return { status: ready, actions: [], candidate: want };
+}
+
+/** A manifest that does not parse gives no reason to run a finished job again, now or later. */
+function withoutManifest(status: JobStatus, invalid: InvalidJob, at: At): JobStatus {
+  const message = `its manifest has ${invalid.problems.length} problem(s): ${
+    firstLine(invalid.problems[0]?.message ?? "")
+  }`;
+  const reason = "ManifestInvalid";
+  return isFinal(status.phase)
+    ? putCondition(status, reason, { status: "True", reason: "Finished", message }, at)
+    : move(status, { phase: "Invalid", reason, message }, at);
 }
 
 /** A deleted job keeps a tombstone, so that its attempt numbers are never used again. */
@@ -45,6 +49,17 @@ function parked(status: JobStatus, want: DesiredJob, at: At): JobStatus {
   if (status.phase === "Succeeded") return status;
   const message = `its manifest says \`state: ${want.spec.state}\``;
   return move(status, { phase, reason: phase, message }, at);
+}
+
+/** The manifest was broken for a while and says the same again: its failures still count. */
+function asBefore(status: JobStatus, want: DesiredJob, last: Attempt, at: At): JobStatus {
+  if (last.failure && status.retries > want.spec.recovery.maxRetries) {
+    const message = `attempt ${last.attempt} failed (${last.failure.class}) while its manifest ` +
+      `did not parse; all ${want.spec.recovery.maxRetries} retries are used up`;
+    return move(status, { phase: "Failed", reason: last.failure.class, message }, at);
+  }
+  const message = "its manifest is valid again";
+  return move(status, { phase: "Pending", reason: "Submitted", message }, at);
 }
 
 /** Takes a job out of a resting phase when its manifest gives a reason to. */
@@ -87,10 +102,14 @@ function wake(status: JobStatus, want: DesiredJob, at: At): JobStatus {
     case "Suspended":
       return fresh("Resuming", "its manifest says `state: running`");
     case "Invalid":
-      return fresh("Submitted", "its manifest is valid now");
+      return !last || changed
+        ? fresh("Submitted", "its manifest is valid now")
+        : asBefore(status, want, last, at);
     case "Pending":
     case "Recovering":
-      return status;
+      return changed && (status.retries > 0 || status.notBefore !== undefined)
+        ? fresh("ManifestChanged", "its manifest or code changed")
+        : status;
     default:
       return move(status, { phase: "Pending", reason: "Waiting", message: "waits" }, at);
   }

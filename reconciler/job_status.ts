@@ -56,21 +56,27 @@ export function change(
   fields: { readonly [K in keyof JobStatus]?: JobStatus[K] | undefined },
   at: At,
 ): JobStatus {
-  const next: Record<string, unknown> = { ...status };
-  let changed = false;
-  for (const [key, value] of Object.entries(fields)) {
-    if (same(next[key], value)) continue;
-    changed = true;
+  const old = status as unknown as Record<string, unknown>;
+  let next: Record<string, unknown> | undefined;
+  for (const key of Object.keys(fields)) {
+    const value = (fields as Record<string, unknown>)[key];
+    if (same(old[key], value)) continue;
+    next ??= { ...status, commit: at.commit };
     if (value === undefined) delete next[key];
     else next[key] = value;
   }
-  return changed ? { ...next, commit: at.commit } as unknown as JobStatus : status;
+  return next ? next as unknown as JobStatus : status;
 }
 
+/** Equal in content; the order of keys does not count (a file was read back, say). */
 function same(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (typeof a !== "object" || typeof b !== "object" || !a || !b) return false;
-  return JSON.stringify(a) === JSON.stringify(b);
+  if (Array.isArray(a) !== Array.isArray(b)) return false;
+  const [one, other] = [a as Record<string, unknown>, b as Record<string, unknown>];
+  const keys = Object.keys(one);
+  return keys.length === Object.keys(other).length &&
+    keys.every((key) => key in other && same(one[key], other[key]));
 }
 
 /** Moves to a phase; throws on a step that the lifecycle forbids. */

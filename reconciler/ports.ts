@@ -65,6 +65,17 @@ export interface CodeArchive {
   readonly tar: Uint8Array;
 }
 
+/** A controller's right to write. */
+export interface Claim {
+  /** Grows with every claim; nodes refuse a lower one than they have seen. */
+  readonly epoch: number;
+  /**
+   * Names the state repository for ever, from its first claim on. A node's work directory belongs
+   * to one repository, so that two of them never take each other's runs for orphans.
+   */
+  readonly repository: string;
+}
+
 /** The git repository that holds the desired state and the status branch. */
 export interface StateRepository {
   /** Fetches both branches. Anything but `ok` means: desired state unknown. */
@@ -78,8 +89,8 @@ export interface StateRepository {
    * `retryable` means that the remote moved (refresh, rebuild, try again).
    */
   commitStatus(commit: StatusCommit): Promise<Outcome<string>>;
-  /** Raises the writer's epoch by a compare-and-swap push on `ugro/lease`; gives the new epoch. */
-  claimEpoch(owner: string): Promise<Outcome<number>>;
+  /** Raises the writer's epoch by a compare-and-swap push on `ugro/lease`. */
+  claimEpoch(owner: string): Promise<Outcome<Claim>>;
   /** Tree id of a folder at a commit ("" is the root), or undefined when there is none. */
   treeId(commit: string, path: string): Promise<string | undefined>;
   /** Resolves `code: {git, rev}` to the tree id of that revision, fetching if needed. */
@@ -173,7 +184,7 @@ export interface LaunchReply {
 /** All machines, each behind one long-lived session. */
 export interface Fleet {
   /** Takes the nodes of the cluster; opens sessions to new ones, closes those that left. */
-  configure(nodes: readonly NodeSpec[], epoch: number): void;
+  configure(nodes: readonly NodeSpec[], claim: Claim): void;
   /** Observes all nodes at once; never throws, never waits longer than its deadline. */
   observe(queries: readonly CheckpointQuery[]): Promise<ReadonlyMap<NodeName, NodeObservation>>;
   /** Starts one node's part of an attempt. Idempotent by (job, attempt, rank). */

@@ -21,7 +21,13 @@ export type RankView =
   | { readonly kind: "live"; readonly node: NodeName; readonly run: RunRecord }
   /** The supervisor is gone, processes of the run are left. */
   | { readonly kind: "leftover"; readonly node: NodeName; readonly run: RunRecord }
-  | { readonly kind: "ended"; readonly node: NodeName; readonly run: RunRecord }
+  | {
+    readonly kind: "ended";
+    readonly node: NodeName;
+    readonly run: RunRecord;
+    /** It did not end by itself: its node went down under it. */
+    readonly rebooted: boolean;
+  }
   /** The node answered and has no such run. */
   | { readonly kind: "absent"; readonly node: NodeName }
   | {
@@ -60,10 +66,11 @@ export function isSuccess(run: RunRecord): boolean {
   return run.state === "exited" && run.exit?.reason === "exited" && run.exit.code === 0;
 }
 
-function viewOfRun(node: NodeName, run: RunRecord): RankView {
-  if (run.state === "exited") return { kind: "ended", node, run };
-  if (run.state === "lost") return { kind: run.processes > 0 ? "leftover" : "ended", node, run };
-  return { kind: "live", node, run };
+function viewOfRun(node: NodeName, run: RunRecord, bootId: string): RankView {
+  if (run.state !== "exited" && run.state !== "lost") return { kind: "live", node, run };
+  if (run.state === "lost" && run.processes > 0) return { kind: "leftover", node, run };
+  const died = run.state === "lost" || run.exit?.reason === "lost";
+  return { kind: "ended", node, run, rebooted: died && run.bootId !== bootId };
 }
 
 /** The ranks of an attempt, in rank order. */
@@ -82,6 +89,6 @@ export function viewAttempt(
     const seen = sightings.find((s) =>
       s.node === node && s.run.attempt === attempt.attempt && s.run.rank === rank
     );
-    return seen ? viewOfRun(node, seen.run) : { kind: "absent", node };
+    return seen ? viewOfRun(node, seen.run, observation.bootId) : { kind: "absent", node };
   });
 }

@@ -47,13 +47,15 @@ export function filesProblem(files: ReadonlyMap<string, string>): string | undef
   return undefined;
 }
 
-/** Compares files with a listing. `idOf` gives a text's blob id (and may remember it). */
+/** Compares files with a listing, `keep` aside. `idOf` gives a text's blob id (and may remember it). */
 export function changesAgainst(
   base: readonly TreeEntry[],
   files: ReadonlyMap<string, string>,
   idOf: (path: string, text: string) => string,
+  keep: readonly string[] = [],
 ): Changes {
   const before = new Map(base.map((entry) => [entry.path, entry]));
+  for (const path of keep) if (!files.has(path)) before.delete(path);
   const written = new Map<string, string>();
   for (const [path, text] of files) {
     const entry = before.get(path);

@@ -4,12 +4,16 @@
  * @module
  */
 
+import type { Claim } from "../../reconciler/ports.ts";
+
 /** Name of the only file on the branch. */
 export const LEASE_FILE = "lease.json";
 
+/** Before the first claim. */
+export const NO_CLAIM: Claim = { epoch: 0, repository: "" };
+
 /** What the file says. */
-export interface Lease {
-  readonly epoch: number;
+export interface Lease extends Claim {
   readonly owner: string;
   /** RFC 3339. */
   readonly claimedAt: string;
@@ -17,13 +21,15 @@ export interface Lease {
   readonly claim: string;
 }
 
-/** The epoch in a lease file, or undefined when it is none. */
-export function parseEpoch(text: string): number | undefined {
+/** The claim in a lease file, or undefined when it is none. */
+export function parseClaim(text: string): Claim | undefined {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value !== "object" || value === null || !("epoch" in value)) return undefined;
     const { epoch } = value;
-    return Number.isSafeInteger(epoch) && Number(epoch) >= 0 ? Number(epoch) : undefined;
+    if (!Number.isSafeInteger(epoch) || Number(epoch) < 0) return undefined;
+    const named = "repository" in value && typeof value.repository === "string";
+    return { epoch: Number(epoch), repository: named ? String(value.repository).slice(0, 64) : "" };
   } catch {
     return undefined;
   }

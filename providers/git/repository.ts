@@ -15,6 +15,7 @@
  * @module
  */
 import type {
+  Claim,
   CodeArchive,
   Heads,
   Outcome,
@@ -35,7 +36,7 @@ import {
   writeCommit,
 } from "./commit.ts";
 import { Git, GitError } from "./git.ts";
-import { LEASE_FILE, parseEpoch, renderLease } from "./lease.ts";
+import { LEASE_FILE, NO_CLAIM, parseClaim, renderLease } from "./lease.ts";
 import { Mirror } from "./mirror.ts";
 import { pushCommit } from "./push.ts";
 import { parseRemote, type Remote } from "./remote.ts";
@@ -132,13 +133,13 @@ export class GitStateRepository implements StateRepository {
     if (problem !== undefined) {
       return { kind: "terminal", reason: `Cannot commit status: ${problem}` };
     }
-    const { base, message, files } = commit;
+    const { base, message, files, keep } = commit;
     return await this.#turns.take(async () => {
       try {
         await this.#open();
         const listing = base === undefined ? [] : await this.listTree(base);
         this.#blobIds.prune(files);
-        const changes = changesAgainst(listing, files, this.#blobIds.idOf);
+        const changes = changesAgainst(listing, files, this.#blobIds.idOf, keep);
         const outcome = await this.#commit(status, base, changes, message);
         if (outcome.kind === "ok" && outcome.value !== base) {
           const after = listingAfter(listing, changes, this.#blobIds.idOf);
@@ -152,7 +153,7 @@ export class GitStateRepository implements StateRepository {
   }
 
   /** @inheritDoc */
-  async claimEpoch(owner: string): Promise<Outcome<number>> {
+  async claimEpoch(owner: string): Promise<Outcome<Claim>> {
     let why = "";
     for (let attempt = 0; attempt < CLAIM_TRIES; attempt++) {
       if (attempt > 0) await pause(Math.random() * Math.min(2000, 50 * 2 ** attempt));
@@ -279,27 +280,29 @@ export class GitStateRepository implements StateRepository {
   }
 
   /** Only within a turn. */
-  async #claimOnce(owner: string): Promise<Outcome<number>> {
+  async #claimOnce(owner: string): Promise<Outcome<Claim>> {
     const base = (await this.#sync()).get(lease.remote);
-    const epoch = base === undefined ? 0 : await this.#epochAt(base);
-    if (epoch === undefined) {
+    const held = base === undefined ? NO_CLAIM : await this.#claimAt(base);
+    if (held === undefined) {
       const reason = `${lease.remote} holds no readable ${LEASE_FILE}; ` +
         "restore it with git revert, keeping its epoch (nodes refuse a lower one)";
       return { kind: "terminal", reason };
     }
     const now = new Date((this.#options.now ?? Date.now)()).toISOString();
-    const next = { epoch: epoch + 1, owner, claimedAt: now, claim: crypto.randomUUID() };
+    const { epoch, repository } = held;
+    const claim = { epoch: epoch + 1, repository: repository || crypto.randomUUID() };
+    const next = { ...claim, owner, claimedAt: now, claim: crypto.randomUUID() };
     const changes = { written: new Map([[LEASE_FILE, renderLease(next)]]), removed: [] };
     const message = `lease: epoch ${next.epoch} for ${owner.replaceAll(/\s+/g, " ")}`;
     const outcome = await this.#commit(lease, base, changes, message);
-    return outcome.kind === "ok" ? { kind: "ok", value: next.epoch } : outcome;
+    return outcome.kind === "ok" ? { kind: "ok", value: claim } : outcome;
   }
 
-  async #epochAt(commit: string): Promise<number | undefined> {
+  async #claimAt(commit: string): Promise<Claim | undefined> {
     const entry = (await this.listTree(commit)).find(({ path }) => path === LEASE_FILE);
     if (entry === undefined) return undefined;
     const bytes = (await this.readBlobs([entry.oid], MAX_LEASE)).get(entry.oid);
-    return bytes === undefined ? undefined : parseEpoch(new TextDecoder().decode(bytes));
+    return bytes === undefined ? undefined : parseClaim(new TextDecoder().decode(bytes));
   }
 
   /** A read that fails means a damaged mirror, or an id that never was in it. */

@@ -200,9 +200,11 @@ Deno.test("a push after which nobody can look is unknown", () =>
 Deno.test("epochs rise by one for each claim, also when many claim at once", () =>
   Lab.with(async (lab) => {
     const states = [lab.open(), lab.open(), lab.open()];
-    assert.equal(valueOf(await lab.open().claimEpoch("zoe")), 1);
+    assert.equal(valueOf(await lab.open().claimEpoch("zoe")).epoch, 1);
     const claims = await Promise.all(states.map((state) => state.claimEpoch("same owner")));
-    assert.deepEqual(claims.map(valueOf).sort(), [2, 3, 4]);
+    const names = new Set(claims.map((claim) => valueOf(claim).repository));
+    assert.deepEqual(claims.map((claim) => valueOf(claim).epoch).sort(), [2, 3, 4]);
+    assert.equal(names.size, 1, "the repository keeps its name");
     const shown = JSON.parse(
       await lab.git(["--git-dir", lab.remote, "show", "ugro/lease:lease.json"]),
     );

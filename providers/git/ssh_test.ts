@@ -74,7 +74,7 @@ Deno.test({
         const files = new Map([["a", "1"]]);
         const commit = { base: undefined, files, message: "x" };
         assert.equal(valueOf(await good.commitStatus(commit)), await lab.head("ugro/status"));
-        assert.equal(valueOf(await good.claimEpoch("me")), 1);
+        assert.equal(valueOf(await good.claimEpoch("me")).epoch, 1);
         const scp = lab.open({ remote: `lab:${lab.remote}`, sshConfig: join(lab.dir, "good") });
         assert.equal(valueOf(await scp.refresh()).desired, head);
 

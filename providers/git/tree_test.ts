@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { changesAgainst, filesProblem, listingAfter } from "./commit.ts";
 import { blobId, parseTree, pathProblem } from "./tree.ts";
-import { parseEpoch } from "./lease.ts";
+import { parseClaim } from "./lease.ts";
 import { readAnswer } from "./push.ts";
 
 const A = "a".repeat(40);
@@ -58,9 +58,10 @@ Deno.test("changes are what differs in text or mode", () => {
 });
 
 Deno.test("only a whole epoch is an epoch", () => {
-  assert.equal(parseEpoch('{"epoch": 7, "owner": "x"}'), 7);
+  assert.deepEqual(parseClaim('{"epoch": 7, "owner": "x"}'), { epoch: 7, repository: "" });
+  assert.deepEqual(parseClaim('{"epoch": 7, "repository": "r"}'), { epoch: 7, repository: "r" });
   for (const text of ["", "7", "null", "{}", '{"epoch":"7"}', '{"epoch":1.5}', '{"epoch":-1}']) {
-    assert.equal(parseEpoch(text), undefined, text);
+    assert.equal(parseClaim(text), undefined, text);
   }
 });
 

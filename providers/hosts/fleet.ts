@@ -4,7 +4,7 @@
  *
  * @example
  * const fleet = new HostFleet();
- * fleet.configure(cluster.nodes, epoch);
+ * fleet.configure(cluster.nodes, claim);
  * const nodes = await fleet.observe([]);
  * await fleet.close();
  *
@@ -14,6 +14,7 @@ import type { NodeName, NodeSpec } from "../../cluster/node.ts";
 import type { RunId } from "../../jobs/run.ts";
 import type {
   CheckpointQuery,
+  Claim,
   Clock,
   CodeArchive,
   Fleet,
@@ -51,7 +52,7 @@ export class HostFleet implements Fleet {
   readonly #closing = new Set<Promise<void>>();
   readonly #shipping = new Map<string, Promise<Outcome<void>>>();
   readonly #context: LinkContext;
-  #epoch = 0;
+  #claim: Claim = { epoch: 0, repository: "" };
 
   constructor(options: HostFleetOptions = {}) {
     this.#context = {
@@ -61,14 +62,14 @@ export class HostFleet implements Fleet {
       connectTimeoutMs: options.connectTimeoutMs ?? 8000,
       observeTimeoutMs: options.observeTimeoutMs ?? 3000,
       log: options.log ?? (() => {}),
-      epoch: () => this.#epoch,
+      claim: () => this.#claim,
       changed: (spec, what) => this.#changed(spec, what),
       ...(options.sshConfig === undefined ? {} : { sshConfig: options.sshConfig }),
     };
   }
 
-  configure(nodes: readonly NodeSpec[], epoch: number): void {
-    this.#epoch = epoch;
+  configure(nodes: readonly NodeSpec[], claim: Claim): void {
+    this.#claim = claim;
     const wanted = new Map(nodes.map((spec) => [spec.name, spec]));
     for (const [name, link] of this.#links) {
       if (sameSpec(link.spec, wanted.get(name))) continue;
@@ -105,7 +106,7 @@ export class HostFleet implements Fleet {
   }
 
   clean(node: NodeName, job: string, throughAttempt: number): Promise<Outcome<void>> {
-    const fields = { epoch: this.#epoch, job, throughAttempt };
+    const fields = { epoch: this.#claim.epoch, job, throughAttempt };
     return this.#with(node, (link) => link.ask("clean", fields, emptyReply, CLEAN_DEADLINE_MS));
   }
 
@@ -114,7 +115,7 @@ export class HostFleet implements Fleet {
     const key = `${node} ${archive.digest}`;
     const running = this.#shipping.get(key);
     if (running) return running;
-    const shipped = this.#with(node, (link) => shipCode(link, archive, this.#epoch))
+    const shipped = this.#with(node, (link) => shipCode(link, archive, this.#claim.epoch))
       .finally(() => this.#shipping.delete(key));
     this.#shipping.set(key, shipped);
     return shipped;
@@ -140,7 +141,7 @@ export class HostFleet implements Fleet {
   }
 
   async close(): Promise<void> {
-    this.configure([], this.#epoch);
+    this.configure([], this.#claim);
     await Promise.all(this.#closing);
   }
 
@@ -155,7 +156,7 @@ export class HostFleet implements Fleet {
   }
 
   #mutating(run: RunId) {
-    return { epoch: this.#epoch, ...idFields(run) };
+    return { epoch: this.#claim.epoch, ...idFields(run) };
   }
 
   #changed(spec: NodeSpec, what: string): void {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { NodeName } from "../../cluster/node.ts";
 import { FakeClock } from "./fixtures/fake_clock.ts";
 import FAKE from "./fixtures/fake_runner.py" with { type: "text" };
-import { launchSpec, nodeSpec, WatchedFleet } from "./fixtures/fleet.ts";
+import { claim, launchSpec, nodeSpec, WatchedFleet } from "./fixtures/fleet.ts";
 
 const A = "a" as NodeName;
 const SPEC = launchSpec(["true"], "/nonexistent");
@@ -13,14 +13,14 @@ const query = (job: string) => [{ job, dir: "/c", pattern: "*" }];
 async function connected() {
   const clock = new FakeClock();
   const fleet = new WatchedFleet({ clock, runnerSource: FAKE });
-  fleet.configure([nodeSpec("a")], 3);
+  fleet.configure([nodeSpec("a")], claim(3));
   await fleet.next(/connected/);
   return { clock, fleet };
 }
 
 Deno.test("the first observation waits for the connection", async () => {
   const fleet = new WatchedFleet({ runnerSource: FAKE });
-  fleet.configure([nodeSpec("a"), nodeSpec("b")], 1);
+  fleet.configure([nodeSpec("a"), nodeSpec("b")], claim(1));
   const seen = await fleet.observe([]);
   assert.deepEqual([...seen.values()].map((one) => one.state), ["reachable", "reachable"]);
   assert.match(fleet.logged[0] ?? "", /a line that is no frame .*Welcome!/);
@@ -33,7 +33,7 @@ Deno.test("a node that cannot be started is unknown with its reason, and holds u
     nodeSpec("a"),
     nodeSpec("b", { kind: "local" }, { python: "/nonexistent/python" }),
     nodeSpec("c", { kind: "ssh", host: "-oProxyCommand=id" }),
-  ], 1);
+  ], claim(1));
   const seen = await fleet.observe([]);
   assert.equal(seen.get(A)?.state, "reachable");
   const reasons = [...seen.values()].map((one) => one.state === "unknown" ? one.reason : "");
@@ -147,10 +147,10 @@ Deno.test("code goes over in bounded pieces, once", async () => {
 Deno.test("configure keeps what stayed, replaces what changed and closes what left", async () => {
   const { fleet } = await connected();
   await fleet.putCode(A, { digest: "d1", tar: new Uint8Array(1) });
-  fleet.configure([nodeSpec("a"), nodeSpec("b")], 4);
+  fleet.configure([nodeSpec("a"), nodeSpec("b")], claim(4));
   assert.equal(fleet.hasCode(A, "d1"), true);
   await fleet.next(/b: connected/);
-  fleet.configure([nodeSpec("a", { kind: "local" }, { cpuSlots: 2 })], 4);
+  fleet.configure([nodeSpec("a", { kind: "local" }, { cpuSlots: 2 })], claim(4));
   assert.equal(fleet.hasCode(A, "d1"), false);
   await fleet.next(/a: connected/);
   assert.deepEqual([...(await fleet.observe([])).keys()], ["a"]);
@@ -161,7 +161,7 @@ Deno.test("configure keeps what stayed, replaces what changed and closes what le
 Deno.test("closing while connecting leaves nothing behind", async () => {
   const clock = new FakeClock();
   const fleet = new WatchedFleet({ clock, runnerSource: FAKE });
-  fleet.configure([nodeSpec("a")], 1);
+  fleet.configure([nodeSpec("a")], claim(1));
   await fleet.close();
   assert.equal(clock.sleeping, 0);
 });

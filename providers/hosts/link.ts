@@ -6,7 +6,13 @@
  */
 import type { z } from "zod";
 import type { NodeSpec } from "../../cluster/node.ts";
-import type { CheckpointQuery, Clock, NodeObservation, Outcome } from "../../reconciler/ports.ts";
+import type {
+  CheckpointQuery,
+  Claim,
+  Clock,
+  NodeObservation,
+  Outcome,
+} from "../../reconciler/ports.ts";
 import { within } from "./clock.ts";
 import { commandFor } from "./command.ts";
 import { toReachable } from "./convert.ts";
@@ -33,7 +39,7 @@ export interface LinkContext {
   readonly observeTimeoutMs: number;
   readonly log: Log;
   readonly changed: (spec: NodeSpec, what: string) => void;
-  readonly epoch: () => number;
+  readonly claim: () => Claim;
 }
 
 /** Silence after which a session with an outstanding request is given up. */
@@ -133,7 +139,7 @@ export class NodeLink {
   }
 
   async #connect(): Promise<Session | undefined> {
-    const { clock, source, epoch, connectTimeoutMs, log } = this.#context;
+    const { clock, source, claim, connectTimeoutMs, log } = this.#context;
     if (this.#stop.signal.aborted) return;
     const made = commandFor(this.spec, this.#context);
     if ("problem" in made) return this.#down(made.problem);
@@ -148,7 +154,7 @@ export class NodeLink {
     this.#stop.signal.addEventListener("abort", abandon, { once: true });
     session.start(source);
     const patienceMs = connectTimeoutMs + LOGIN_MS;
-    const hello = await session.ask("hello", { workdir, epoch: epoch() }, helloReply, patienceMs);
+    const hello = await session.ask("hello", { workdir, ...claim() }, helloReply, patienceMs);
     this.#stop.signal.removeEventListener("abort", abandon);
     if (hello.kind === "ok" && !this.#stop.signal.aborted) return session;
     if (hello.kind !== "refused") return this.#down(await this.#whyNotOpened(session, hello));

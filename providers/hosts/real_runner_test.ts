@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { NodeName } from "../../cluster/node.ts";
-import { launchSpec, nodeSpec, WatchedFleet } from "./fixtures/fleet.ts";
+import { claim, launchSpec, nodeSpec, WatchedFleet } from "./fixtures/fleet.ts";
 import { startSshd, withoutSshd } from "./fixtures/sshd.ts";
 
 const A = "a" as NodeName;
@@ -61,7 +61,7 @@ Deno.test("real runner: every operation, locally", async () => {
   const dir = await Deno.makeTempDir();
   const fleet = new WatchedFleet();
   try {
-    fleet.configure([nodeSpec("a", { kind: "local" }, { workdir: `${dir}/work` })], 1);
+    fleet.configure([nodeSpec("a", { kind: "local" }, { workdir: `${dir}/work` })], claim(1));
     await exercise(fleet, dir);
   } finally {
     await fleet.close();
@@ -83,7 +83,7 @@ Deno.test({ name: "real runner: every operation, over ssh", ignore: withoutSshd(
       },
     );
     const more = { workdir: `${sshd.dir}/work`, python: shim };
-    fleet.configure([nodeSpec("a", { kind: "ssh", host: "good" }, more)], 1);
+    fleet.configure([nodeSpec("a", { kind: "ssh", host: "good" }, more)], claim(1));
     await exercise(fleet, sshd.dir);
   } finally {
     await fleet.close();
@@ -96,10 +96,10 @@ Deno.test("real runner: an older controller is refused for good", async () => {
   const fleet = new WatchedFleet();
   try {
     const spec = nodeSpec("a", { kind: "local" }, { workdir: `${dir}/work` });
-    fleet.configure([spec], 5);
+    fleet.configure([spec], claim(5));
     await fleet.observe([]);
     assert.equal((await fleet.clean(A, "demo", 1)).kind, "ok");
-    fleet.configure([spec], 4);
+    fleet.configure([spec], claim(4));
     const late = await fleet.launch(A, RUN, launchSpec(["true"], dir));
     assert.ok(late.kind === "terminal" && /^stale-epoch: /.test(late.reason), JSON.stringify(late));
   } finally {

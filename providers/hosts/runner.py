@@ -32,7 +32,11 @@ LOG_LIMIT_BYTES = 64 << 20
 STARTING_MS = 10_000
 LEFTOVER_GRACE_S = 5.0
 PEER_GRACE_S = 30.0
-SMI_DEADLINE_S = 5.0
+SMI_DEADLINE_S = 30.0
+SMI_FRESH_S = 0.5
+SMI_PATIENCE_S = 0.4
+SMI_FIRST_S = 2.0
+SMI_STALE_S = 20.0
 POLL_S = 0.2
 RESCAN_S = 2.0
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -450,6 +454,19 @@ def list_runs(workdir: str, job: str | None = None) -> list[str]:
     return found
 
 
+def take_possession(workdir: str, repository: str) -> None:
+    """A work directory belongs to one state repository: another one's controller would take the
+    runs in it for orphans and end them."""
+    path = f"{workdir}/owner.json"
+    if not os.path.exists(path):
+        write_json(path, {"repository": repository})
+    owner = (read_json(path) or {}).get("repository")
+    if owner != repository:
+        raise Refusal("conflict", f"{workdir} belongs to another state repository ({owner}); give "
+                      f"this node another workdir: in cluster.yaml, or remove {path} if that one "
+                      "is no longer used")
+
+
 def is_locked(folder: str) -> bool:
     """Whether a supervisor holds the run. A shared probe never keeps another prober out, and a
     supervisor that meets one tries again."""
@@ -570,7 +587,7 @@ class NvidiaSmi:
     second one is started beside it."""
 
     def __init__(self):
-        self.stuck = []
+        self.stuck, self.running = [], []
 
     def ask(self) -> tuple[dict, dict]:
         import shutil
@@ -590,10 +607,19 @@ class NvidiaSmi:
                 started.append(subprocess.Popen(
                     [program, query, "--format=csv,noheader,nounits"], stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True))
+                self.running.append(started[-1])
             except OSError as error:
                 started.append(error)
         gpus, apps = (self.outcome(process, deadline) for process in started)
+        self.running = []
         return gpus, apps
+
+    def kill(self) -> None:
+        for process in self.running:
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except OSError:
+                pass
 
     def outcome(self, process, deadline: float) -> dict:
         import subprocess
@@ -622,6 +648,71 @@ class NvidiaSmi:
             process.wait(0.5)
         except subprocess.TimeoutExpired:
             self.stuck.append(process)
+
+
+class GpuReadings:
+    """The last answer of nvidia-smi. It takes 20 ms where the driver stays loaded, and seconds
+    where it does not: an observation waits a moment for a new answer, else it gets the last one,
+    and `changed` is called when the new one, once it is there, tells something else."""
+
+    def __init__(self, smi: NvidiaSmi, changed):
+        import threading
+        self.smi, self.changed = smi, changed
+        self.lock = threading.Lock()
+        self.done = threading.Event()
+        self.asking_since = 0.0
+        self.asking = False
+        self.last = None
+        self.last_at = float("-inf")
+
+    def ask_anew(self):
+        """Starts a query unless one is under way; gives the event of its end."""
+        import threading
+        with self.lock:
+            if not self.asking:
+                self.asking, self.asking_since = True, time.monotonic()
+                self.done = threading.Event()
+                threading.Thread(target=self.query, args=(self.done,), daemon=True).start()
+            return self.done
+
+    def query(self, done) -> None:
+        began = self.asking_since
+        try:
+            answer = self.smi.ask()
+        except Exception as error:
+            log_exception()
+            answer = ({"error": f"cannot ask nvidia-smi: {error}"},) * 2
+        with self.lock:
+            before, self.last, self.last_at = self.last, answer, began
+            self.asking = False
+        done.set()
+        if before is not None and signature(before) != signature(answer):
+            self.changed()
+
+    def read(self) -> tuple[dict, dict]:
+        """The newest reading that can be had soon; an error when there is none."""
+        young = time.monotonic() - self.last_at < SMI_FRESH_S
+        if young and not any("error" in part for part in self.last) and not self.has_dead():
+            return self.last
+        done = self.ask_anew()
+        old = time.monotonic() - self.last_at > SMI_STALE_S
+        if done.wait(SMI_FIRST_S if old else SMI_PATIENCE_S) or not old:
+            return self.last
+        error = {"error": f"nvidia-smi has not answered for {time.monotonic() - self.asking_since:.0f}"
+                          " s; the GPU driver is slow or stuck (dmesg tells)"}
+        return error, error
+
+    def has_dead(self) -> bool:
+        """Whether a process of the last reading has ended since."""
+        return any(not os.path.exists(f"/proc/{pid}") for pid in app_pids(self.last[1].get("csv", "")))
+
+
+def signature(answer: tuple[dict, dict]):
+    """What makes an observation decide differently: which GPUs, with which errors, used by whom."""
+    gpus, apps = answer
+    rows = [line.split(",") for line in gpus.get("csv", "").splitlines()]
+    used = [line.split(",")[:2] for line in apps.get("csv", "").splitlines()]
+    return gpus.get("error"), apps.get("error"), [(row[0], row[-1]) for row in rows], sorted(used)
 
 
 def app_pids(csv: str) -> list[int]:
@@ -1672,6 +1763,7 @@ class Session:
         self.write_lock = threading.Lock()
         self.observing, self.unpacking = Lane(), Lane()
         self.children = []
+        self.gpus: GpuReadings | None = None
         self.states: dict[str, str] = {}
         self.rescan_at = self.eager_until = 0.0
 
@@ -1814,6 +1906,9 @@ class Session:
         except OSError:
             pass  # observe reports it
 
+    def gpus_changed(self) -> None:
+        self.send({"event": "changed", "what": "GPUs or who uses them"})
+
     def note(self, folder: str, before: str) -> None:
         state = run_state(folder)
         if state != before and os.path.isdir(folder):
@@ -1835,12 +1930,15 @@ class Session:
         path = os.path.realpath(path)
         if self.workdir not in (None, path):
             raise Refusal("invalid", f"this session works in {self.workdir}")
+        take_possession(path, q["repository"])
         for name in ("runner", "code", "runs", "checkpoints"):
             os.makedirs(f"{path}/{name}", 0o700, exist_ok=True)
         self.program = install(path, self.source)
         self.workdir = path
         self.records, self.checkpoints = Records(path), Checkpoints(path)
-        self.code, self.smi = CodeStore(path), NvidiaSmi()
+        self.code = CodeStore(path)
+        self.gpus = GpuReadings(NvidiaSmi(), self.gpus_changed)
+        self.gpus.ask_anew()
         self.code.forget_old()
         self.states = {folder: run_state(folder) for folder in list_runs(path)}
         highest = self.with_epoch(q["epoch"], lambda highest: highest, refuse_older=False)
@@ -1871,7 +1969,7 @@ class Session:
         raise Later(self.observing, lambda: self.look(q["checkpoints"]))
 
     def look(self, queries: list[dict]) -> dict:
-        gpus, apps = self.smi.ask()
+        gpus, apps = self.gpus.read()
         pids = app_pids(apps.get("csv", ""))
         owners = Owners(self.workdir) if pids else None
         checkpoints, errors = {}, {}
@@ -2031,7 +2129,7 @@ class Session:
         return {"text": data.decode("utf-8", "replace")}
 
     OPERATIONS = {
-        "hello": (hello, {"workdir": PATH, "epoch": EPOCH}),
+        "hello": (hello, {"workdir": PATH, "epoch": EPOCH, "repository": text(limit=64)}),
         "observe": (observe, {"checkpoints": CHECKPOINTS}),
         "launch": (op_launch, {"epoch": EPOCH, **RUN, "spec": SPEC}),
         "stop": (op_stop, {"epoch": EPOCH, **RUN, "graceMs": integer(0, 10**9), "reason": text()}),
@@ -2100,6 +2198,8 @@ def main() -> None:
     except BaseException:
         log_exception()
         os._exit(1)
+    if session.gpus:
+        session.gpus.smi.kill()
     os._exit(0)  # lanes may hang for ever; nothing of theirs needs saving
 
 

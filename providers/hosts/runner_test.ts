@@ -55,7 +55,7 @@ class Runner {
     const runner = new Runner(env);
     // The source and the first request in one write: the runner must not lose what lies behind it.
     const hello = runner.#expect(0);
-    const frame = JSON.stringify({ id: 0, op: "hello", workdir, epoch });
+    const frame = JSON.stringify({ id: 0, op: "hello", workdir, epoch, repository: "r1" });
     const head = new TextEncoder().encode(`${SOURCE.length}\n`);
     await runner.#writer.write(concat(head, SOURCE, new TextEncoder().encode(`${frame}\n`)));
     const answer = await hello;
@@ -126,7 +126,11 @@ class Runner {
     await this.#end();
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async close(): Promise<void> {
     await this.#writer.close().catch(() => {});
     await this.#end();
   }
@@ -195,13 +199,13 @@ function concat(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
 }
 
 async function eventually<T>(look: () => Promise<T | undefined>, what: string): Promise<T> {
-  const end = Date.now() + 20_000;
+  const end = Date.now() + 60_000;
   while (Date.now() < end) {
     const value = await look();
     if (value !== undefined) return value;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  throw new Error(`did not happen within 20 s: ${what}`);
+  throw new Error(`did not happen within 60 s: ${what}`);
 }
 
 function read(path: string): Promise<string | undefined> {
@@ -868,10 +872,41 @@ scenario(
     assert.equal((await runner.shell("demo", "true")).result.created, true);
     assert.equal((await runner.stop("demo", 0)).ok, true);
     assert.equal(answered, false);
-    assert.match((await observed).result.gpus.error, /did not answer within 5 s/);
+    assert.match((await observed).result.gpus.error, /has not answered for 2 s/);
+    await runner.close();
     await gone(...(await read(`${workdir}/pids`))!.trim().split("\n").map(Number));
   },
 );
+
+scenario(
+  "an nvidia-smi that is slow holds up no observation: the last answer is told, then a change",
+  async (workdir) => {
+    const env = await fakeSmi(
+      workdir,
+      `cat "${workdir}/delay" | xargs sleep; cat "${workdir}/gpus"`,
+    );
+    await Deno.writeTextFile(`${workdir}/delay`, "0");
+    await Deno.writeTextFile(`${workdir}/gpus`, "GPU-a, 0, H100, 0\n");
+    await using runner = await Runner.open(workdir, 1, env);
+    const observe = async () => (await runner.ask("observe", { checkpoints: [] })).result.gpus.csv;
+    assert.equal(await observe(), "GPU-a, 0, H100, 0\n");
+    await Deno.writeTextFile(`${workdir}/delay`, "3");
+    await Deno.writeTextFile(`${workdir}/gpus`, "GPU-a, 0, H100, 7\n");
+    await new Promise((done) => setTimeout(done, 600)); // until the first answer is old
+    assert.equal(await observe(), "GPU-a, 0, H100, 0\n");
+    const isTold = () => runner.events.includes("GPUs or who uses them") || undefined;
+    await eventually(() => Promise.resolve(isTold()), "a change");
+    assert.equal(await observe(), "GPU-a, 0, H100, 7\n");
+  },
+);
+
+scenario("a work directory belongs to the state repository that used it first", async (workdir) => {
+  await using first = await Runner.open(workdir);
+  assert.equal((await first.ask("hello", { workdir, epoch: 1, repository: "r1" })).ok, true);
+  const { error } = await first.ask("hello", { workdir, epoch: 9, repository: "other" });
+  assert.equal(error?.code, "conflict");
+  assert.match(error?.message ?? "", /belongs to another/);
+});
 
 scenario("a machine without nvidia-smi has no GPUs", async (workdir) => {
   await Deno.mkdir(`${workdir}/bin`);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { NodeName } from "../../cluster/node.ts";
 import { FakeClock } from "./fixtures/fake_clock.ts";
 import FAKE from "./fixtures/fake_runner.py" with { type: "text" };
-import { launchSpec, nodeSpec, WatchedFleet } from "./fixtures/fleet.ts";
+import { claim, launchSpec, nodeSpec, WatchedFleet } from "./fixtures/fleet.ts";
 import { type Sshd, startSshd, withoutSshd } from "./fixtures/sshd.ts";
 
 const ignore = withoutSshd();
@@ -37,7 +37,7 @@ Deno.test(
   { name: "ssh: observes, launches and ships code over a real sshd", ignore },
   () =>
     withFleet(async (fleet, sshd) => {
-      fleet.configure([ssh("good", { python: await python() })], 1);
+      fleet.configure([ssh("good", { python: await python() })], claim(1));
       await fleet.next(/connected/);
       assert.equal((await sshd.sessions()).length, 1);
       assert.equal((await fleet.observe([])).get(GOOD)?.state, "reachable");
@@ -54,7 +54,7 @@ Deno.test(
     withFleet(async (fleet, sshd) => {
       const link = `${sshd.dir}/it's $(a) "python"`;
       await Deno.symlink(await python(), link);
-      fleet.configure([ssh("good", { python: link })], 1);
+      fleet.configure([ssh("good", { python: link })], claim(1));
       assert.match(await fleet.next(/good/), /connected/);
     }),
 );
@@ -76,7 +76,7 @@ Deno.test(
         at("no-python", "~/no such/python"),
         at("old-python", old),
         nodeSpec("nowhere", { kind: "ssh", host: "ugro-test.invalid" }),
-      ], 1);
+      ], claim(1));
       const expected = {
         strange:
           /^Host key of strange is not known: run `ssh -F .*\/config'? strange` once, compare/,
@@ -99,7 +99,7 @@ Deno.test(
   { name: "ssh: a connection that is cut is noticed and made again", ignore },
   () =>
     withFleet(async (fleet, sshd, clock) => {
-      fleet.configure([ssh("good", { python: await python() })], 1);
+      fleet.configure([ssh("good", { python: await python() })], claim(1));
       await fleet.next(/connected/);
       for (const pid of await sshd.sessions()) Deno.kill(pid, "SIGKILL");
       assert.match(

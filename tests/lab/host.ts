@@ -89,7 +89,10 @@ export abstract class BaseHost implements Host {
   }
 
   protected async sshdLog(): Promise<string> {
-    return await Deno.readTextFile(`${this.dir}/sshd.log`).catch(() => "(no sshd log)");
+    const logs = ["sshd.log", "console.log"].map((name) =>
+      Deno.readTextFile(`${this.dir}/${name}`).catch(() => `(no ${name})\n`)
+    );
+    return (await Promise.all(logs)).join("");
   }
 }
 

@@ -5,6 +5,7 @@ set -eu
 dir=$1
 name=$2
 shift 2
+exec >>"$dir/console.log" 2>&1
 
 echo "$name" >/proc/sys/kernel/hostname
 mount --bind "$dir/etc/passwd" /etc/passwd

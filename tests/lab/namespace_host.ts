@@ -99,8 +99,9 @@ export class NamespaceHost extends BaseHost {
         UGRO_LAB_HOST: this.name,
       },
       stdin: "null",
-      stdout: "inherit",
-      stderr: "inherit",
+      // What process 1 has to say is in console.log; `unshare` complains when that is killed.
+      stdout: "null",
+      stderr: "null",
     }).spawn();
     await this.restore();
     await eventually(

@@ -1,6 +1,6 @@
 """A job that only waits; standard library only, so it starts at once.
 
-Usage: sleeper.py SECONDS [--witness DIR] [--on-term exit0|ignore] [--exit CODE] [--spawn-orphan]
+Usage: sleeper.py SECONDS [--witness DIR] [--on-term exit0|ignore] [--exit CODE] [--spawn-orphan] [--note TEXT]
 """
 
 import argparse
@@ -18,6 +18,7 @@ parser.add_argument("--witness", default="")
 parser.add_argument("--on-term", choices=["exit0", "ignore"])
 parser.add_argument("--exit", type=int, default=0)
 parser.add_argument("--spawn-orphan", action="store_true")
+parser.add_argument("--note", help="left in the trace as it came")
 args = parser.parse_args()
 
 
@@ -29,7 +30,7 @@ def on_term(*_):
 
 if args.on_term:
     signal.signal(signal.SIGTERM, on_term)
-witness.start(args.witness)
+witness.start(args.witness, **({} if args.note is None else {"note": args.note}))
 if args.spawn_orphan:
     # A grandchild in a session of its own whose parent is gone: the kind that gets left behind.
     inner = "import subprocess, sys; subprocess.Popen(['sleep', '600'], start_new_session=True)"

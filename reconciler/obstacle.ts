@@ -1,0 +1,30 @@
+/**
+ * What may have come between the record of an attempt and its launch: somebody else took the GPUs.
+ *
+ * @module
+ */
+import { slotsOf } from "../cluster/capacity.ts";
+import type { NodeName } from "../cluster/node.ts";
+import type { Attempt } from "../jobs/status.ts";
+import type { Obstacle } from "./attempt_step.ts";
+import type { PlanInput } from "./model.ts";
+import { isAlive } from "./view.ts";
+
+/** Why a rank must not be launched now where its attempt was placed; undefined: it may. */
+export function obstacle(attempt: Attempt, rank: number, plan: PlanInput): Obstacle | undefined {
+  const placed = attempt.placement[rank];
+  const seen = plan.observed.nodes.get(placed?.node as NodeName);
+  const node = plan.desired.cluster.nodes.find((n) => n.name === placed?.node);
+  if (!placed || !node || seen?.state !== "reachable") return undefined;
+  if (seen.gpus === undefined) {
+    return { kind: "unknown", message: seen.gpuProblem ?? "its GPUs are unknown" };
+  }
+  const booked = new Set(seen.runs.filter(isAlive).flatMap((run) => run.gpus));
+  const { free, busy } = slotsOf(node, seen.gpus, booked);
+  const missing = placed.gpus.filter((uuid) => !free.some((slot) => slot.uuid === uuid));
+  if (missing.length === 0) return undefined;
+  return {
+    kind: "taken",
+    message: `${missing.join(", ")} cannot be used any more (${busy.join("; ") || "gone"})`,
+  };
+}
