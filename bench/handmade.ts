@@ -44,7 +44,13 @@ export async function launchByHand(lab: Lab, launch: HandmadeLaunch): Promise<Ha
   const port = nextPort++;
   const runs = await Promise.all(lab.hosts.map((_, nodeRank) => {
     const command = new Deno.Command("ssh", {
-      args: ["-F", lab.sshConfig, "-T", hostName(lab, nodeRank), commandLine(lab, launch, nodeRank, port)],
+      args: [
+        "-F",
+        lab.sshConfig,
+        "-T",
+        hostName(lab, nodeRank),
+        commandLine(lab, launch, nodeRank, port),
+      ],
       env: { UGRO_LAB_ID: lab.id },
       stdin: "null",
       stdout: "piped",
@@ -87,7 +93,10 @@ function commandLine(lab: Lab, launch: HandmadeLaunch, nodeRank: number, port: n
     launch.script,
     ...launch.args ?? [],
   ];
-  return words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ").replace("'exec'", "exec");
+  return words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ").replace(
+    "'exec'",
+    "exec",
+  );
 }
 
 /** Reads a host's output; `--tee` marks each rank's lines with `[default0]:`. */

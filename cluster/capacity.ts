@@ -62,9 +62,10 @@ function whyBusy(gpu: Gpu): string | undefined {
   }
   const used = gpu.memoryUsedMiB;
   const limit = Math.max(IDLE_MEMORY_MIB, (gpu.memoryTotalMiB ?? 0) * 0.1);
-  if (used !== null && used > limit) return `has ${used} MiB in use by nobody who can be seen`;
+  // No numbers that move by themselves: these words stand in status files.
+  if (used !== null && used > limit) return "has memory in use by nobody who can be seen";
   if (gpu.eccUncorrected !== null && gpu.eccUncorrected > 0) {
-    return `reports ${gpu.eccUncorrected} uncorrected memory errors`;
+    return "reports uncorrected memory errors";
   }
   return undefined;
 }

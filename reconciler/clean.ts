@@ -6,6 +6,7 @@
  */
 import type { NodeName } from "../cluster/node.ts";
 import type { RunRecord } from "../jobs/run.ts";
+import { JOB_NAME } from "../jobs/schema.ts";
 import type { Action, PlanInput } from "./model.ts";
 import { isAlive } from "./view.ts";
 
@@ -24,9 +25,11 @@ export function cleanings(input: PlanInput): Action[] {
     const due = new Map<string, { through: number; because: string }>();
     const ended = seen.runs.filter((run) => !isAlive(run) && settled(run, input));
     for (const run of ended) {
-      const newest = statuses.get(run.job)?.attempt ?? run.attempt;
-      if (run.attempt > newest - KEPT_ATTEMPTS) continue;
-      raise(due, run, `only the last ${KEPT_ATTEMPTS} attempts are kept`);
+      const newest = statuses.get(run.job)?.attempt;
+      if (newest === undefined) raise(due, run, "nobody knows the job any more");
+      else if (run.attempt <= newest - KEPT_ATTEMPTS) {
+        raise(due, run, `only the last ${KEPT_ATTEMPTS} attempts are kept`);
+      }
     }
     const excess = ended.length - KEPT_RUNS;
     if (excess > 0) {
@@ -44,7 +47,9 @@ export function cleanings(input: PlanInput): Action[] {
 function settled(run: RunRecord, { history, desired }: PlanInput): boolean {
   const status = history.jobs.get(run.job);
   if (!status) {
-    return !history.lost && !desired.jobs.has(run.job) && !history.unreadable.has(run.job);
+    // Were its records kept, a new job of that name would take them for its own.
+    return history.head !== undefined && JOB_NAME.test(run.job) && !desired.jobs.has(run.job) &&
+      !desired.invalid.has(run.job) && !history.unreadable.has(run.job);
   }
   if (run.attempt < status.attempt) return true;
   return status.attempts.at(-1)?.end !== undefined;

@@ -86,7 +86,7 @@ export class DesiredReader {
     const first = this.#commit !== undefined || this.#last === undefined;
     this.#commit = undefined;
     const notes = first ? [{ text, fields: {} }] : [];
-    this.#last ??= { value: undefined, problems: [], notes: [] };
+    this.#last ??= { value: undefined, problems: [problem("cluster.yaml", text)], notes: [] };
     return { ...this.#last, notes };
   }
 
@@ -125,7 +125,10 @@ export class DesiredReader {
       this.#defaults = undefined;
       return { value: NO_DEFAULTS };
     }
-    if (found.oid === this.#defaults?.oid && this.#defaults) return this.#defaults;
+    if (this.#defaults && found.oid === this.#defaults.oid) {
+      problems.push(...this.#defaults.problems);
+      return this.#defaults;
+    }
     if (!found.bytes) {
       problems.push(problem(file, found.why ?? ""));
       return this.#defaults;

@@ -113,6 +113,7 @@ export class HistoryReader {
       const name = entry.path.slice("jobs/".length, -".yaml".length);
       const result = parsed.get(entry.oid) ?? "it is too large";
       if (typeof result === "string") unreadable.set(name, result);
+      else if (result.name !== name) unreadable.set(name, `it is about the job ${result.name}`);
       else jobs.set(name, result);
     }
     return { head, jobs, unreadable, lost: false };

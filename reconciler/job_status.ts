@@ -23,9 +23,12 @@ export interface Move {
   readonly message: string;
 }
 
-/** ISO 8601 of a time in milliseconds. */
+let last = { ms: NaN, text: "" };
+
+/** ISO 8601 of a time in milliseconds. A pass asks for the same one thousands of times. */
 export function iso(ms: number): string {
-  return new Date(ms).toISOString();
+  if (last.ms !== ms) last = { ms, text: new Date(ms).toISOString() };
+  return last.text;
 }
 
 /** The status of a job that was never seen before. */
@@ -124,6 +127,7 @@ export function putCondition(
   condition: Omit<Condition, "type" | "since"> | undefined,
   at: At,
 ): JobStatus {
+  if (!condition && status.conditions.length === 0) return status;
   const old = status.conditions.find((c) => c.type === type);
   const others = status.conditions.filter((c) => c.type !== type);
   if (!condition) return old ? change(status, { conditions: others }, at) : status;

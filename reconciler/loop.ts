@@ -31,6 +31,7 @@ export class Loop {
   #hints = new Set<Hint>();
   #wake = new AbortController();
   #failedFetches = 0;
+  #hurried = 0;
 
   constructor(
     private readonly controller: Controller,
@@ -96,7 +97,14 @@ export class Loop {
     if (result.wakeAtMs !== undefined) times.push(result.wakeAtMs);
     if (result.failures > 0 && result.planned) times.push(now + RETRY_MS);
     else if (result.mutations > 0) times.push(now);
-    return Math.min(...times);
+    return this.#unhurried(Math.min(...times), now);
+  }
+
+  /** Passes that follow each other at once slow down, so that nothing can keep the loop spinning. */
+  #unhurried(atMs: number, now: number): number {
+    this.#hurried = atMs <= now ? this.#hurried + 1 : 0;
+    const pauseMs = this.#hurried < 3 ? 0 : Math.min(GATHER_MS * 2 ** this.#hurried, RETRY_MS);
+    return Math.max(atMs, now + pauseMs);
   }
 
   async #sleepUntil(atMs: number, signal: AbortSignal): Promise<void> {

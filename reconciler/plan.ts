@@ -7,6 +7,8 @@
  *
  * @module
  */
+import { isFinal } from "../jobs/lifecycle.ts";
+import { JOB_NAME } from "../jobs/schema.ts";
 import type { JobStatus } from "../jobs/status.ts";
 import { decideJob } from "./decide.ts";
 import type { Decision } from "./decision.ts";
@@ -18,15 +20,19 @@ import { roomsOf } from "./rooms.ts";
 import { type Candidate, type Placement, queueOrder, schedule } from "./schedule.ts";
 import { isAlive, type Sighting, sightingsByJob } from "./view.ts";
 
+/** Reason of a job that waits for all nodes to say that they do not run it. */
+const STATUS_LOST = "StatusLost";
+
 const NO_SIGHTINGS: readonly Sighting[] = [];
 
 /** Plans one pass. */
-export function plan(input: PlanInput): Plan {
+export function plan(given: PlanInput): Plan {
+  const input = withEveryNode(given);
   const { desired, observed, history, now } = input;
   const at: At = { now, commit: desired.commit };
   const sightings = sightingsByJob(observed.nodes);
   const reachable = [...observed.nodes.values()].some((node) => node.state === "reachable");
-  const prune = pruneHold(input);
+  const prune = pruneHold(input, strangers(input, sightings));
   const mayStop = stopBudget(desired.cluster.policy.maxStopsPerPass);
   const statuses = new Map<string, JobStatus>();
   const actions: Action[] = [];
@@ -69,25 +75,44 @@ export function plan(input: PlanInput): Plan {
   };
 }
 
+/** A node that was not observed at all is unknown, not removed. */
+function withEveryNode(input: PlanInput): PlanInput {
+  const { desired, observed, now } = input;
+  const missing = desired.cluster.nodes.filter((node) => !observed.nodes.has(node.name));
+  if (missing.length === 0) return input;
+  const nodes = new Map(observed.nodes);
+  for (const { name } of missing) {
+    nodes.set(name, { state: "unknown", node: name, sinceMs: now, reason: "not observed yet" });
+  }
+  return { ...input, observed: { ...observed, nodes } };
+}
+
+/** Sorted, so that what a limit cuts off does not depend on the order of maps. */
 function allNames(
   input: PlanInput,
   invalid: ReadonlyMap<string, unknown>,
   sightings: ReadonlyMap<string, readonly Sighting[]>,
-): Set<string> {
+): string[] {
   const { desired, history } = input;
-  return new Set([
-    ...history.jobs.keys(),
-    ...desired.jobs.keys(),
-    ...invalid.keys(),
-    ...strangers(input, sightings),
-  ]);
+  return [
+    ...new Set([
+      ...history.jobs.keys(),
+      ...desired.jobs.keys(),
+      ...invalid.keys(),
+      ...strangers(input, sightings),
+    ]),
+  ].sort();
 }
 
-/** Jobs that nobody wants or remembers, but that hold machines. */
+/**
+ * Jobs that nobody wants or remembers, but that hold machines. A name that no manifest can have
+ * names no file either: somebody else made that folder.
+ */
 function strangers(input: PlanInput, sightings: ReadonlyMap<string, readonly Sighting[]>) {
   const { desired, history } = input;
   return [...sightings].flatMap(([name, seen]) =>
-    desired.jobs.has(name) || history.jobs.has(name) || !seen.some((s) => isAlive(s.run))
+    desired.jobs.has(name) || history.jobs.has(name) || !JOB_NAME.test(name) ||
+      !seen.some((s) => isAlive(s.run))
       ? []
       : [name]
   );
@@ -105,6 +130,7 @@ function invalidByName(input: PlanInput): ReadonlyMap<string, InvalidJob> {
   for (const [name, status] of history.jobs) {
     const broken = byFile.get(status.file);
     if (!broken || desired.jobs.has(name) || broken.name === name) continue;
+    if (status.reason === "ManifestDeleted" && isFinal(status.phase)) continue;
     if (!history.jobs.has(broken.name)) named.delete(broken.name);
     named.set(name, broken.job);
   }
@@ -129,15 +155,12 @@ function serve(
   const { desired, observed } = input;
   const hold = fearOfForgotten(input);
   const ready: Candidate[] = [];
-  const needCheckpoints: string[] = [];
   const waiting: Waiting[] = [];
   for (const candidate of queueOrder(desired.cluster, candidates)) {
-    const { name, attempt } = candidate.status;
-    if (hold) {
-      waiting.push({ job: name, reason: "Unknown", message: hold });
-      statuses.set(name, wait(candidate.status, "Unknown", hold, at));
-    } else if (attempt > 0 && !observed.checkpointsOf.has(name)) {
-      needCheckpoints.push(name);
+    const { name, reason } = candidate.status;
+    if (hold && (input.history.lost || reason === STATUS_LOST)) {
+      waiting.push({ job: name, reason: STATUS_LOST, message: hold });
+      statuses.set(name, wait(candidate.status, STATUS_LOST, hold, at));
     } else ready.push(candidate);
   }
   const rooms = roomsOf(desired.cluster, observed, statuses.values());
@@ -149,8 +172,9 @@ function serve(
   }
   const launches = served.placed.map((placement) => launch(placement, statuses, at));
   const limited = served.waiting.some((w) => w.reason === "LaunchLimit");
-  const wakeAtMs = hold || limited ? at.now + 1000 : undefined;
-  return { launches, waiting, needCheckpoints, wakeAtMs };
+  const held = waiting.some((w) => w.reason === STATUS_LOST);
+  const wakeAtMs = held || limited ? at.now + 1000 : undefined;
+  return { launches, waiting, needCheckpoints: served.needCheckpoints, wakeAtMs };
 }
 
 /** A waiting job is `Pending`, or stays `Recovering` with what failed still told. */
@@ -160,15 +184,16 @@ function wait(status: JobStatus, reason: string, message: string, at: At): JobSt
 }
 
 /**
- * If the status branch was lost, a node that cannot be asked may run any job: nothing is launched
- * until every node has answered or has been away for `nodeLostAfter`.
+ * If the status branch was lost, a node that cannot be asked may run any job: those that were there
+ * then are not launched until every node has answered or has been away for `nodeLostAfter`. Their
+ * status says so, which is how a later pass, or another controller, knows.
  */
-function fearOfForgotten(input: PlanInput): string | undefined {
-  if (!input.history.lost) return undefined;
-  const lostAfter = input.desired.cluster.policy.nodeLostAfterMs;
-  for (const seen of input.observed.nodes.values()) {
-    if (seen.state === "unknown" && input.now - seen.sinceMs < lostAfter) {
-      return `the status branch is gone and ${seen.node} cannot be asked what it runs`;
+function fearOfForgotten({ desired, observed, now }: PlanInput): string | undefined {
+  const lostAfter = desired.cluster.policy.nodeLostAfterMs;
+  for (const { name } of desired.cluster.nodes) {
+    const seen = observed.nodes.get(name);
+    if (seen?.state === "unknown" && now - seen.sinceMs < lostAfter) {
+      return `the status branch was lost and ${name} cannot be asked what it runs`;
     }
   }
   return undefined;

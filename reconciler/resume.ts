@@ -62,8 +62,8 @@ export function chooseResume(
       seen.state === "reachable"
         ? completeOn(job, seen.node, observed).map((c) => ({ node: seen.node, step: c.step }))
         : []
-    ).toSorted((a, b) => b.step - a.step)[0];
-  if (!elsewhere) return withoutAny(status, observed);
+    ).toSorted((a, b) => b.step - a.step || (a.node < b.node ? -1 : 1))[0];
+  if (!elsewhere) return withoutAny(job, status, observed);
   return {
     kind: "refused",
     message:
@@ -74,7 +74,16 @@ export function chooseResume(
 }
 
 /** No checkpoint is seen anywhere. If there was one, a node that cannot be asked may hold it. */
-function withoutAny(status: JobStatus, observed: Observed): ResumeChoice {
+function withoutAny(job: DesiredJob, status: JobStatus, observed: Observed): ResumeChoice {
+  const silent = status.attempts.at(-1)?.placement.find((placed) => {
+    const seen = observed.nodes.get(placed.node as NodeName);
+    return seen?.state === "reachable" && !seen.checkpoints.has(job.spec.name);
+  });
+  if (silent) {
+    const message = `its checkpoints on ${silent.node} cannot be listed, and starting over ` +
+      "would lose them";
+    return { kind: "refused", message };
+  }
   const had = status.attempts.findLast((attempt) => attempt.resumedFrom)?.resumedFrom;
   const away = status.attempts.at(-1)?.placement.find((placed) =>
     observed.nodes.get(placed.node as NodeName)?.state === "unknown"

@@ -30,6 +30,8 @@ export interface Schedule {
   readonly placed: readonly Placement[];
   /** In queue order. */
   readonly waiting: readonly Refused[];
+  /** Jobs that there is room for, once it is known where their checkpoints are. */
+  readonly needCheckpoints: readonly string[];
 }
 
 /** A job that must wait, and why. */
@@ -45,15 +47,36 @@ export interface Refused {
 /** Orders candidates: queue, priority, time of submission, name. */
 export function queueOrder(cluster: Cluster, candidates: readonly Candidate[]): Candidate[] {
   const queues = new Map(cluster.queues.map((queue) => [queue.name, queue.priority]));
-  const rank = (c: Candidate) => queues.get(c.job.spec.queue) ?? 0;
-  return candidates.toSorted((a, b) =>
-    rank(b) - rank(a) || b.job.spec.priority - a.job.spec.priority ||
-    compare(a.status.submittedAt, b.status.submittedAt) || compare(a.status.name, b.status.name)
+  const keyed = candidates.map((candidate) => {
+    const { job: { spec }, status: { submittedAt, name } } = candidate;
+    return {
+      candidate,
+      queue: queues.get(spec.queue) ?? 0,
+      priority: spec.priority,
+      submittedAt,
+      name,
+    };
+  });
+  keyed.sort((a, b) =>
+    b.queue - a.queue || b.priority - a.priority || compare(a.submittedAt, b.submittedAt) ||
+    compare(a.name, b.name)
   );
+  return keyed.map(({ candidate }) => candidate);
 }
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
+}
+
+const shapes = new WeakMap<Resources, string>();
+
+/** Equal for equal needs; a manifest's is computed once. */
+function shapeOf(need: Resources): string {
+  const known = shapes.get(need);
+  if (known !== undefined) return known;
+  const shape = JSON.stringify(need);
+  shapes.set(need, shape);
+  return shape;
 }
 
 /** Places as many candidates as fit, in order. `rooms` is used up. */
@@ -65,21 +88,23 @@ export function schedule(
 ): Schedule {
   const placed: Placement[] = [];
   const waiting: Refused[] = [];
+  const needCheckpoints: string[] = [];
   const full = new Map<string, Refusal>();
   for (const candidate of ordered) {
     const need = candidate.job.spec.resources;
-    const shape = JSON.stringify(need);
+    const shape = shapeOf(need);
     const refused = full.get(shape) ??
-      (placed.length >= limit ? LIMIT : undefined);
+      (placed.length + needCheckpoints.length >= limit ? LIMIT : undefined);
     const result = refused ?? place(candidate, rooms, observed);
-    if ("placement" in result) placed.push(result);
+    if (result === "where are its checkpoints?") needCheckpoints.push(candidate.status.name);
+    else if ("placement" in result) placed.push(result);
     else {
       if (result.sameForShape) full.set(shape, result);
       const { reason, message, detail } = result;
       waiting.push({ candidate, reason, message, detail });
     }
   }
-  return { placed, waiting };
+  return { placed, waiting, needCheckpoints };
 }
 
 interface Refusal extends Omit<Refused, "candidate"> {
@@ -94,7 +119,12 @@ const LIMIT: Refusal = {
   sameForShape: false,
 };
 
-function place(candidate: Candidate, rooms: Room[], observed: Observed): Placement | Refusal {
+/** Gives a candidate its GPUs, or only keeps them for it until its checkpoints are known. */
+function place(
+  candidate: Candidate,
+  rooms: Room[],
+  observed: Observed,
+): Placement | Refusal | "where are its checkpoints?" {
   const { job, status } = candidate;
   const need = job.spec.resources;
   const last = status.attempts.at(-1);
@@ -102,25 +132,29 @@ function place(candidate: Candidate, rooms: Room[], observed: Observed): Placeme
   const fitting = fits(rooms, need);
   if (fitting.length < need.nodes) return refuse(rooms, need, fitting.length);
   const chosen = choose(fitting, need.nodes, preferred);
+  if (status.attempt > 0 && !observed.checkpointsOf.has(status.name)) {
+    for (const fit of chosen) take(fit, need.gpusPerNode);
+    return "where are its checkpoints?";
+  }
   const resume = chooseResume(job, status, chosen.map((c) => c.room.node.name), observed);
   if (resume.kind === "refused") {
     const { message } = resume;
     return { reason: "CheckpointNotShared", message, detail: message, sameForShape: false };
   }
   const order = resume.kind === "resume" ? resume.order : chosen.map((_, i) => i);
-  const placement = order.map((i): PlacedRank => {
-    const { room, slots } = chosen[i] as Fit;
-    const taken = slots.slice(0, need.gpusPerNode);
-    const uuids = new Set(taken.map((slot) => slot.uuid));
-    room.free = room.free.filter((slot) => !uuids.has(slot.uuid));
-    return { node: room.node.name, gpus: taken.map((slot) => slot.uuid) };
-  });
+  const placement = order.map((i) => take(chosen[i] as Fit, need.gpusPerNode));
   return {
     ...candidate,
     placement,
     because: because(fitting.length, need, resume.kind === "resume" ? resume : undefined),
     resume: resume.kind === "resume" ? resume : undefined,
   };
+}
+
+function take({ room, slots }: Fit, count: number): PlacedRank {
+  const uuids = slots.slice(0, count).map((slot) => slot.uuid);
+  room.free = room.free.filter((slot) => !uuids.includes(slot.uuid));
+  return { node: room.node.name, gpus: uuids };
 }
 
 interface Fit {
@@ -205,14 +239,15 @@ export function describeNeed(need: Resources): string {
 }
 
 function refuse(rooms: readonly Room[], need: Resources, fitting: number): Refusal {
-  const never = rooms.filter((room) => unsuitable(room, need) !== undefined);
+  const suited = rooms.filter((room) => unsuitable(room, need) === undefined);
   const wanted = describeNeed(need);
-  if (rooms.length - never.length < need.nodes) {
-    const message = `needs ${wanted}; the cluster has ${rooms.length - never.length} such node(s)` +
-      (never[0] ? ` (${never[0].node.name} ${unsuitable(never[0], need)})` : "");
+  if (suited.length < need.nodes) {
+    const other = rooms.find((room) => unsuitable(room, need) !== undefined);
+    const message = `needs ${wanted}; the cluster has ${suited.length} such node(s)` +
+      (other ? ` (${other.node.name} ${unsuitable(other, need)})` : "");
     return { reason: "Unschedulable", message, detail: message, sameForShape: true };
   }
-  const obstacles = rooms.filter((room) => !never.includes(room)).flatMap((room) => {
+  const obstacles = suited.flatMap((room) => {
     if (room.closed) return [`${room.node.name} ${room.closed}`];
     return room.busy.length > 0 ? [`${room.node.name}: ${room.busy.join(", ")}`] : [];
   });

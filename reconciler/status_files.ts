@@ -6,7 +6,8 @@
  */
 import { stringify } from "yaml";
 import { formatProblem } from "../jobs/problem.ts";
-import type { JobStatus } from "../jobs/status.ts";
+import { isFinal } from "../jobs/lifecycle.ts";
+import type { Attempt, JobStatus } from "../jobs/status.ts";
 import { dashboard, type NodeStatus } from "./dashboard.ts";
 import type { History, Plan, Snapshot } from "./model.ts";
 import type { NodeObservation } from "./ports.ts";
@@ -23,9 +24,31 @@ const rendered = new WeakMap<JobStatus, string>();
 export function renderJob(status: JobStatus): string {
   const known = rendered.get(status);
   if (known !== undefined) return known;
-  const text = stringify(status, { lineWidth: 100, aliasDuplicateObjects: false });
+  const text = stringify(ordered(status), { lineWidth: 100, aliasDuplicateObjects: false });
   rendered.set(status, text);
   return text;
+}
+
+/** Keys in one order, whether the status was read from a file or has just been made. */
+const STATUS_KEYS: readonly (keyof JobStatus)[] = [
+  ...["name", "phase", "reason", "message", "since", "file", "owner", "queue"] as const,
+  ...["priority", "submittedAt", "commit", "specDigest", "attempt", "retries"] as const,
+  ...["notBefore", "rerun", "conditions", "problems", "attempts"] as const,
+];
+const ATTEMPT_KEYS: readonly (keyof Attempt)[] = [
+  ...["attempt", "commit", "specDigest", "codeDigest", "placement", "because"] as const,
+  ...["resumedFrom", "recordedAt", "startedAt", "endedAt", "end", "failure"] as const,
+  "exitCodes",
+];
+
+function ordered(status: JobStatus) {
+  const attempts = status.attempts.map((attempt) => pick(attempt, ATTEMPT_KEYS));
+  return pick({ ...status, attempts }, STATUS_KEYS);
+}
+
+function pick<T>(value: T, keys: readonly (keyof T)[]) {
+  const entries = keys.map((key) => [key, value[key]] as const);
+  return Object.fromEntries(entries.filter(([, inner]) => inner !== undefined));
 }
 
 /** All files of the branch. Unreadable job files are kept as they are by the caller. */
@@ -54,7 +77,10 @@ export function statusFiles(view: Snapshot): Map<string, string> {
 
 function keepTombstones(statuses: ReadonlyMap<string, JobStatus>): JobStatus[] {
   const all = [...statuses.values()].toSorted((a, b) => a.name < b.name ? -1 : 1);
-  const dead = all.filter((s) => s.reason === "ManifestDeleted" && s.attempts.at(-1)?.end);
+  const dead = all.filter((s) =>
+    s.reason === "ManifestDeleted" && isFinal(s.phase) &&
+    (s.attempts.length === 0 || s.attempts.at(-1)?.end)
+  );
   if (dead.length <= KEPT_TOMBSTONES) return all;
   const dropped = new Set(
     dead.toSorted((a, b) => a.since < b.since ? -1 : 1).slice(0, dead.length - KEPT_TOMBSTONES),

@@ -7,9 +7,11 @@ trap '' INT TERM HUP
 id=$1
 cat >/dev/null
 
-# Pids of processes that carry the lab's mark, and of sshd (which overwrites its environment).
+# Pids of processes that carry the lab's mark, of jobs (whose environment is made anew, but names
+# folders of their host), and of sshd (which overwrites its environment).
 marked() {
   {
+    grep -lzE "^[A-Z_]+=.*/$id/h[0-9]+/" /proc/[0-9]*/environ 2>/dev/null
     grep -lzx "UGRO_LAB_ID=$id" /proc/[0-9]*/environ 2>/dev/null
     grep -laE "^(sshd: )?/usr/sbin/sshd.*/$id/h[0-9]+/sshd_config" /proc/[0-9]*/cmdline 2>/dev/null
   } | cut -d/ -f3 | sort -u

@@ -18,7 +18,7 @@ import { healthyGpus } from "./gpus.ts";
 import type { Host } from "./host.ts";
 import { LoopbackHost } from "./loopback_host.ts";
 import { NamespaceHost } from "./namespace_host.ts";
-import { eventually, liveProcesses, must, run } from "./processes.ts";
+import { eventually, type LiveProcess, liveProcesses, must, run } from "./processes.ts";
 import { type LabKind, labSupport } from "./support.ts";
 
 /** What a lab is to be like. */
@@ -205,10 +205,7 @@ export async function sweep(): Promise<string[]> {
   const denos = new Set(all.filter((p) => p.command.startsWith("deno")).map((p) => p.pid));
   const dead = new Set<string>();
   for (const process of all) {
-    const title = process.argv.join(" ");
-    const id = /^ug(?=\d+x\d+$)/.test(process.environ.get("UGRO_LAB_ID") ?? "")
-      ? process.environ.get("UGRO_LAB_ID")
-      : /^(?:sshd: )?\/usr\/sbin\/sshd .*\/(ug\d+x\d+)\/h\d+\/sshd_config/.exec(title)?.[1];
+    const id = labIdOf(process);
     if (id !== undefined && !denos.has(Number(/\d+/.exec(id)?.[0]))) dead.add(id);
   }
   for (const id of dead) {
@@ -217,6 +214,18 @@ export async function sweep(): Promise<string[]> {
     await keeper.status;
   }
   return [...dead];
+}
+
+/** The lab that a process belongs to: by its mark, or by a folder of a host in what it knows. */
+function labIdOf({ argv, environ }: LiveProcess): string | undefined {
+  const mark = environ.get("UGRO_LAB_ID") ?? "";
+  if (/^ug\d+x\d+$/.test(mark)) return mark;
+  const sshd = /^(sshd: )?\/usr\/sbin\/sshd /.test(argv.join(" ")) ? argv : [];
+  for (const text of [...environ.values(), ...sshd]) {
+    const id = /\/(ug\d+x\d+)\/h\d+\//.exec(text)?.[1];
+    if (id !== undefined) return id;
+  }
+  return undefined;
 }
 
 function once(action: () => Promise<void>): () => Promise<void> {

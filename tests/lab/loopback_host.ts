@@ -1,7 +1,7 @@
 /**
  * A host of the lesser lab, for machines without root: an sshd on 127.0.0.1 with a port and a
- * folder of its own. Processes are told apart by `UGRO_LAB_HOST` in their environment; there is no
- * cable to cut, and boot id and /tmp are the machine's.
+ * folder of its own. Processes are told apart by what their environment says; there is no cable to
+ * cut, and boot id and /tmp are the machine's.
  *
  * @module
  */
@@ -55,6 +55,8 @@ export class LoopbackHost extends BaseHost {
   async boot(): Promise<void> {
     if (this.#sshd !== undefined) throw new Error(`Cannot boot ${this.name}: it runs`);
     await Deno.writeTextFile(`${this.dir}/sshd.log`, "");
+    // An sshd of root's wants this folder; Debian makes it when its own sshd starts.
+    if (Deno.uid() === 0) await Deno.mkdir("/run/sshd", { recursive: true, mode: 0o755 });
     this.#sshd = new Deno.Command("/usr/sbin/sshd", {
       args: ["-D", "-E", `${this.dir}/sshd.log`, "-f", `${this.dir}/sshd_config`],
       env: this.#environment(),
@@ -84,8 +86,10 @@ export class LoopbackHost extends BaseHost {
 
   #processes(): LiveProcess[] {
     return liveProcesses((process) =>
-      process.environ.get("UGRO_LAB_ID") === this.#labId &&
-      process.environ.get("UGRO_LAB_HOST") === this.name
+      (process.environ.get("UGRO_LAB_ID") === this.#labId &&
+        process.environ.get("UGRO_LAB_HOST") === this.name) ||
+      // Jobs get an environment made anew, which names folders of their host.
+      [...process.environ.values()].some((value) => value.includes(`${this.dir}/`))
     );
   }
 

@@ -28,7 +28,10 @@ async function crashOnce(harness: Harness, name: string, crashAt: string): Promi
   await harness.push({ [`jobs/${name}.yaml`]: manifest });
   const crashing = await harness.startService(crashAt);
   const crashed = await Promise.race([
-    crashing.ended().then(() => true),
+    crashing.ended().then(({ signal }) => {
+      assert.equal(signal, "SIGKILL", `it ended, but not by the crash:\n${crashing.tail()}`);
+      return true;
+    }),
     harness.until(name, (s) => s.phase === "Running", 30_000).then(() => false, () => false),
   ]);
   if (!crashed) await crashing.kill9();
@@ -55,10 +58,12 @@ for (const when of ["before", "after"]) {
     const harness = await t.harness({ service: false });
     const seen = new Set<string>();
     let crashes = 0;
+    let last: string[] = [];
     for (let n = 1; n <= MAX_EFFECTS; n++) {
       const name = `${when}-${n}`;
       const crashed = await crashOnce(harness, name, `${when}:${n}`);
-      for (const effect of effects(harness)) seen.add(effect);
+      last = effects(harness);
+      for (const effect of last) seen.add(effect);
       await assertConverges(harness, name);
       if (!crashed) break;
       crashes = n;
@@ -66,6 +71,7 @@ for (const when of ["before", "after"]) {
     for (const effect of ["claimEpoch", "commitStatus", "launch"]) {
       assert(seen.has(effect), `no ${effect} among ${[...seen]}`);
     }
+    console.log(`${crashes} crashes; the effects of a launch: ${last.join(", ")}`);
     assert(crashes >= 5 && crashes < MAX_EFFECTS, `${crashes} crashes`);
     assert.equal(new Set(witnesses(harness.witnessDir).map((w) => w.job)).size, crashes + 1);
     await harness.assertDesiredUntouched();

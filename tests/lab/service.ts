@@ -87,6 +87,10 @@ export class Service {
     return url;
   }
 
+  get pid(): number {
+    return this.#child.pid;
+  }
+
   get alive(): boolean {
     return this.#ended === undefined;
   }

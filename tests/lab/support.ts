@@ -43,9 +43,8 @@ async function findSupport(): Promise<LabSupport> {
   const missing = await missingTools(tools);
   if (missing.length > 0) return { kind: "none", missing };
   const lacking = await namespaceProblems();
-  const wanted = Deno.env.get("UGRO_LAB_KIND");
-  if (lacking.length === 0 && wanted !== "loopback") return { kind: "namespaces", missing: [] };
-  return { kind: "loopback", missing: lacking };
+  if (Deno.env.get("UGRO_LAB_KIND") === "loopback") lacking.push("UGRO_LAB_KIND is loopback");
+  return { kind: lacking.length === 0 ? "namespaces" : "loopback", missing: lacking };
 }
 
 async function namespaceProblems(): Promise<string[]> {

@@ -83,6 +83,13 @@ def wait(seconds):
         time.sleep(min(left, 0.1))
 
 
+def leave():
+    """Ends the group. Without the barrier PyTorch 2.13 aborts now and then (exit code -6, "terminate
+    called without an active exception"): Gloo's thread still holds the last tensor."""
+    dist.barrier()
+    dist.destroy_process_group()
+
+
 @record
 def main():
     torch.manual_seed(0)
@@ -107,7 +114,7 @@ def main():
             save(model, optimizer, step)
             witness.note("stopped", step=step)
             print(f"stopped at step {step}", flush=True)
-            dist.destroy_process_group()
+            leave()
             sys.exit(0)
         if step % args.ckpt_every == 0 or step == args.steps:
             save(model, optimizer, step)
@@ -116,7 +123,7 @@ def main():
             print("idle", flush=True)
             witness.note("idle", step=step)
             wait(args.idle_time)
-    dist.destroy_process_group()
+    leave()
     witness.note("end", step=args.steps)
 
 

@@ -37,6 +37,7 @@ def main():
             optimizer.step()
             step += 1
             print(f"step {step} loss {loss.item():.4f}", flush=True)
+    dist.barrier()  # or a rank may leave while Gloo still works on the last gradients
     dist.destroy_process_group()
 
 
