@@ -173,8 +173,10 @@ function assemble(
 ): Desired {
   const jobs = new Map();
   const invalid = new Map();
+  // Manifests that wait for one broken file share its problem; once is enough.
+  const told = new Set(problems);
   for (const manifest of manifests) {
-    problems.push(...manifest.problems);
+    problems.push(...manifest.problems.filter((p) => !told.has(p)));
     if (manifest.kind === "invalid") {
       if (!invalid.has(manifest.name)) invalid.set(manifest.name, manifest);
       continue;

@@ -116,14 +116,16 @@ Deno.test("broken defaults: the last good ones stay in force; without any, jobs 
   assert.deepEqual(third.value?.jobs.get("a")?.spec.config["training"], { epochs: 3 });
 });
 
-Deno.test("warnings about the defaults are told with every commit, not with the first alone", async () => {
-  const { remote, read } = setUp({
+Deno.test("a problem that many manifests wait for is told once", async () => {
+  const { read } = setUp({
     "cluster.yaml": CLUSTER,
-    [DEFAULTS]: "training: {a: 1}\nunheard: {b: 1}\n",
+    [DEFAULTS]: "unheard: {b: 1}\n",
+    "jobs/a.yaml": JOB,
+    "jobs/b.yaml": JOB,
   });
-  const first = (await read()).texts;
-  remote.edit({ "jobs/a.yaml": JOB });
-  assert.deepEqual((await read()).texts, first);
+  const found = await read();
+  assert.deepEqual(found.invalid, ["a", "b"]);
+  assert.deepEqual(found.texts, [`${DEFAULTS}: unknown key \`unheard\``]);
 });
 
 Deno.test("code that cannot be fetched now makes a job invalid only until it can", async () => {
