@@ -121,7 +121,9 @@ Deno.test("a controller that a newer one has replaced is told so by the nodes, a
   const old = await harness.start();
   await harness.until("a", "Running");
   const young = await harness.start();
-  harness.remote.edit({ "jobs/a.yaml": "command: [y]\n" });
+  await harness.clock.advance(1000);
+  harness.remote.edit({ "jobs/a.yaml": "command: [y]\nenv: {X: y}\n" });
+  old.loop.hint("repository");
   await harness.clock.advance(60_000);
   assert.equal((await old.ended as Error).name, "DeposedError");
   assert.equal(harness.status("a")?.attempt, 2);

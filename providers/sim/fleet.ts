@@ -115,7 +115,7 @@ export class SimFleet implements Fleet {
     machine: SimMachine | undefined,
     queries: readonly CheckpointQuery[],
   ): NodeObservation {
-    const ours = machine?.belongsTo(this.#claim.repository) ?? true;
+    const ours = machine === undefined || isAway(machine) || machine.hello(this.#claim);
     if (machine && ours && !isAway(machine) && machine.latencyMs <= OBSERVE_DEADLINE_MS) {
       this.#unknownSince.delete(node);
       return machine.observe(queries);
@@ -134,14 +134,13 @@ export class SimFleet implements Fleet {
     const machine = this.world.machines.get(node);
     const lost: Outcome<T> = { kind: "unknown", reason: `${node} does not answer` };
     if (!machine || !this.#nodes.includes(node)) return lost;
-    if (!machine.belongsTo(this.#claim.repository)) {
-      return { kind: "terminal", reason: `conflict: ${node} belongs to another repository` };
-    }
     if (machine.latencyMs > 0) await this.world.clock.sleep(machine.latencyMs);
     const drop = this.world.takeDrop(kind, node);
     if (!machine.up || machine.requestsCut || drop === "request") return lost;
     this.world.mutations[kind]++;
-    const outcome = act(machine);
+    const outcome: Outcome<T> = machine.hello(this.#claim)
+      ? act(machine)
+      : { kind: "terminal", reason: `conflict: ${node} belongs to another repository` };
     return machine.repliesCut || drop === "reply" ? lost : outcome;
   }
 }

@@ -8,6 +8,7 @@ import type { NodeName } from "../../cluster/node.ts";
 import type { RunError, RunExit, RunId, RunRecord } from "../../jobs/run.ts";
 import type {
   CheckpointQuery,
+  Claim,
   LaunchReply,
   LaunchSpec,
   Outcome,
@@ -73,10 +74,15 @@ export class SimMachine implements GangHost {
     return `${this.name}-boot-${this.#boots}`;
   }
 
-  /** A work directory belongs to the state repository that used it first. */
-  belongsTo(repository: string): boolean {
+  /**
+   * A session opens. A work directory belongs to the state repository that used it first; false:
+   * that is another one. Older epochs than the one shown are refused from now on.
+   */
+  hello({ repository, epoch }: Claim): boolean {
     this.#owner ??= repository;
-    return this.#owner === repository;
+    if (this.#owner !== repository) return false;
+    this.#epoch = Math.max(this.#epoch, epoch);
+    return true;
   }
 
   /** `observe`. The same object as before while nothing has changed. */

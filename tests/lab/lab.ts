@@ -66,6 +66,8 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const stop = once(async () => {
     await keeper.stdin.close();
     const status = await keeper.status;
+    // Shipped code is read-only, and only root may remove files from such folders.
+    await run(["chmod", "-R", "u+w", dir]);
     await Deno.remove(dir, { recursive: true });
     if (!status.success) throw new Error(`Cannot stop lab ${id}: processes are left`);
   });

@@ -98,6 +98,7 @@ def main():
             print(f"rank={RANK} saved step {step} and stops", flush=True)
             raise SystemExit(143)
         time.sleep(args.step_seconds)
+    dist.barrier()  # with Gloo, a rank that leaves while a peer still talks to it aborts that peer
     dist.destroy_process_group()
 
 
