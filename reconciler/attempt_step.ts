@@ -20,7 +20,7 @@ export const TEARDOWN_GRACE_MS = 2_000;
  * A node that vanishes while its gang fails gets this long to reconnect and confirm, before the
  * attempt is given up without it.
  */
-export const CONFIRM_MS = 5_000;
+const CONFIRM_MS = 5_000;
 
 /** What a person wants of the attempt now. */
 export type Intent =
@@ -121,14 +121,14 @@ function findTrouble(input: StepInput): Trouble | undefined {
   );
   const own = bad.filter((rank) => rank.run.stop === null);
   if (own.length > 0 && intent.kind !== "stop") return ownTrouble(own);
-  const gone = lostForGood(input);
-  if (gone && intent.kind !== "stop") return gone;
   if (bad.length > 0 && intent.kind !== "stop") {
     return { end: "stopped", because: "part of the gang had been told to stop" };
   }
   if (ranks.some((r) => r.kind === "live" && r.run.stop !== null) && intent.kind === "run") {
     return { end: "stopped", because: "part of the gang had been told to stop" };
   }
+  const gone = lostForGood(input);
+  if (gone && intent.kind !== "stop") return gone;
   const absent = ranks.filter((rank) => rank.kind === "absent");
   if (intent.kind === "stop" || (absent.length === 0 && !ranks.some(isStarting))) return undefined;
   if (absent.length > 0 && phase !== "Launching" && attempt.startedAt) {
@@ -233,14 +233,16 @@ function stopWanted(input: StepInput, intent: Extract<Intent, { kind: "stop" }>)
   if (ranks.some((rank) => rank.kind === "live" || rank.kind === "leftover")) {
     return { kind: "stopping", graceMs: intent.graceMs, because: intent.message };
   }
-  const away = ranks.filter((rank): rank is Unknown =>
-    rank.kind === "unknown" && (now - rank.sinceMs < policy.nodeLostAfterMs || !networkWorks)
+  const unknown = ranks.filter((rank) => rank.kind === "unknown");
+  const away = unknown.filter((rank) =>
+    now - rank.sinceMs < policy.nodeLostAfterMs || !networkWorks
   );
   if (away.length > 0) {
     return {
       kind: "unknown",
-      message: `${intent.message}; ${names(away)} cannot be asked whether its part has stopped: ` +
-        (away[0]?.reason ?? ""),
+      // All of them, given up or not, so that the sentence does not change with time.
+      message: `${intent.message}; ${names(unknown)} cannot be asked whether its part has ` +
+        `stopped: ${unknown[0]?.reason ?? ""}`,
       wakeAtMs: Math.max(
         Math.max(...away.map((rank) => rank.sinceMs)) + policy.nodeLostAfterMs,
         now + 1000,
@@ -252,14 +254,16 @@ function stopWanted(input: StepInput, intent: Extract<Intent, { kind: "stop" }>)
 }
 
 function waitForNodes(input: StepInput, lost: readonly RankView[]): Step {
-  const { policy, now } = input;
+  const { policy, now, attempt } = input;
   const unknown = lost.filter((rank): rank is Unknown => rank.kind === "unknown");
   const sinceMs = Math.min(...unknown.map((rank) => rank.sinceMs));
+  const launching = input.ranks.some((rank) => rank.kind === "absent" || isStarting(rank));
+  const timeout = launching ? Date.parse(attempt.recordedAt) + LAUNCH_TIMEOUT_MS : Infinity;
   return {
     kind: "unknown",
     message: `${names(unknown)} cannot be asked (${unknown[0]?.reason ?? ""}); nothing is ` +
       `restarted before it has been away for ${policy.nodeLostAfterMs / 1000} s`,
-    wakeAtMs: Math.max(sinceMs + policy.nodeLostAfterMs, now + 1000),
+    wakeAtMs: Math.max(Math.min(sinceMs + policy.nodeLostAfterMs, timeout), now + 1000),
   };
 }
 

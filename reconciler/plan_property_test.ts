@@ -153,6 +153,22 @@ Deno.test("over unchanged machines the statuses settle, and then stay the same o
   });
 });
 
+Deno.test("until the wake-up that a plan names, time alone changes nothing", () => {
+  check((input, first) => {
+    let now = after(input, first);
+    for (let pass = 0; pass < 6; pass++) now = after(now, plan(now));
+    const settled = plan(now);
+    const lastMs = (settled.wakeAtMs ?? now.now + 3_600_001) - 1;
+    const late = plan({ ...now, now: lastMs });
+    for (const [name, status] of late.statuses) {
+      assert.equal(status, settled.statuses.get(name), `${name} changes unasked`);
+    }
+    assert.deepEqual(late.waiting, settled.waiting);
+    const told = (p: Plan) => p.actions.map((a) => `${a.kind} ${a.because}`).toSorted();
+    assert.deepEqual(told(late), told(settled));
+  });
+});
+
 Deno.test("statuses and actions do not depend on the order of maps", () => {
   const reversed = <K, V>(map: ReadonlyMap<K, V>) => new Map([...map].reverse());
   check((input, result) => {

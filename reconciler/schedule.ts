@@ -254,7 +254,9 @@ function refuse(rooms: readonly Room[], need: Resources, fitting: number): Refus
   return {
     reason: "Resources",
     message: `needs ${wanted}; not enough are free`,
-    detail: `${fitting} of ${need.nodes} node(s) found. ${obstacles.slice(0, 5).join("; ")}${
+    detail: `${fitting} of ${need.nodes} node(s) found. ${
+      obstacles.length === 0 ? "What was free went to jobs before it" : ""
+    }${obstacles.slice(0, 5).join("; ")}${
       obstacles.length > 5 ? `; and ${obstacles.length - 5} more` : ""
     }`,
     sameForShape: true,

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import config from "../../deno.json" with { type: "json" };
 import { fileURLToPath } from "node:url";
 import type { Lab } from "./lab.ts";
 import { eventually, killQuietly } from "./processes.ts";
@@ -44,10 +45,17 @@ export class Service {
 
   private constructor(options: ServiceOptions) {
     const main = options.crashAt === undefined ? "main.ts" : "tests/lab/crashing_main.ts";
+    const permissions = options.crashAt === undefined ? permissionsOfStart(options.stateDir) : [
+      "--allow-read",
+      "--allow-write",
+      "--allow-run",
+      "--allow-net",
+      "--allow-env",
+      "--allow-sys",
+    ];
     this.#child = new Deno.Command(Deno.execPath(), {
       args: [
-        ...["run", "--no-prompt", "--allow-read", "--allow-write", "--allow-run", "--allow-net"],
-        ...["--allow-env", "--allow-sys", projectDir + main, "start"],
+        ...["run", "--no-prompt", ...permissions, projectDir + main, "start"],
         ...["--repo", options.repo, "--state-dir", options.stateDir],
         ...["--ssh-config", options.lab.sshConfig, "--listen", "127.0.0.1:0"],
         ...(options.crashAt === undefined ? ["--log-level", "debug"] : []),
@@ -138,6 +146,12 @@ export class Service {
       if (this.lines.length > KEPT_LINES) this.lines.splice(50, this.lines.length - KEPT_LINES);
     }
   }
+}
+
+/** Exactly what `deno task start` allows, but for the state folder, which lies elsewhere here. */
+function permissionsOfStart(stateDir: string): string[] {
+  const flags = config.tasks.start.command.match(/--allow-\S+/g) ?? [];
+  return flags.map((flag) => flag === "--allow-write=.ugro" ? `--allow-write=${stateDir}` : flag);
 }
 
 function parseLine(text: string): LogLine {
