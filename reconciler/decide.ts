@@ -21,7 +21,7 @@ import {
 import type { Action } from "./model.ts";
 import { isAlive, type Sighting } from "./view.ts";
 
-/** Decides about one job. Pure but for `hold.mayStop`, which counts. */
+/** Decides about one job. Pure but for `hold.mayStop`, which counts, and `claims`. */
 export function decideJob(input: JobInput): Decision {
   const { plan, want, invalid } = input;
   const at: At = { now: plan.now, commit: plan.desired.commit };

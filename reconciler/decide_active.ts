@@ -9,7 +9,7 @@ import { isActive } from "../jobs/lifecycle.ts";
 import type { Attempt, Failure, JobStatus, Phase } from "../jobs/status.ts";
 import { type Intent, type Step, stepAttempt } from "./attempt_step.ts";
 import { decideIdle } from "./decide_idle.ts";
-import { obstacle } from "./obstacle.ts";
+import { claim, obstacle } from "./obstacle.ts";
 import { type Decision, firstLine, type JobInput } from "./decision.ts";
 import { type At, change, iso, move, putAttempt, putCondition } from "./job_status.ts";
 import { type Action, attemptKey } from "./model.ts";
@@ -34,7 +34,7 @@ export function decideActive(
     intent,
     policy,
     phase: active.phase,
-    obstacle: (rank) => obstacle(attempt, rank, plan),
+    obstacle: (rank) => obstacle(attempt, rank, input),
     launchFailure: plan.observed.launchFailures.get(attemptKey(input.name, attempt.attempt)),
     networkWorks: input.networkWorks,
     now: plan.now,
@@ -229,6 +229,7 @@ function completeLaunch(
   at: At,
 ): Decision {
   if (!input.want) return { status, actions: [] };
+  claim(attempt, absent, input.claims);
   const first = ranks[0];
   const message = `attempt ${attempt.attempt} is launched on ${where(attempt)}`;
   return {

@@ -26,6 +26,8 @@ export interface JobInput {
   readonly history: JobStatus | undefined;
   readonly sightings: readonly Sighting[];
   readonly networkWorks: boolean;
+  /** `NODE UUID` of the GPUs that interrupted launches of other jobs are completed on this pass. */
+  readonly claims: Set<string>;
   /** Set when a guard holds back stops of this kind in this pass, with the reason. */
   readonly hold: { readonly prune: string | undefined; mayStop(): boolean };
 }

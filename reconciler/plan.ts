@@ -34,6 +34,7 @@ export function plan(given: PlanInput): Plan {
   const reachable = [...observed.nodes.values()].some((node) => node.state === "reachable");
   const prune = pruneHold(input, strangers(input, sightings));
   const mayStop = stopBudget(desired.cluster.policy.maxStopsPerPass);
+  const claims = new Set<string>();
   const statuses = new Map<string, JobStatus>();
   const actions: Action[] = [];
   const candidates: Candidate[] = [];
@@ -52,6 +53,7 @@ export function plan(given: PlanInput): Plan {
       history: history.jobs.get(name),
       sightings: sightings.get(name) ?? NO_SIGHTINGS,
       networkWorks: reachable,
+      claims,
       hold: { prune, mayStop },
     });
     statuses.set(name, decision.status);

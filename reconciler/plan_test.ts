@@ -287,3 +287,12 @@ Deno.test("a job that ran before keeps its place while its checkpoints are looke
   assert.deepEqual(said(result), [], "b must not take what a waits for");
   assert.deepEqual(result.needCheckpoints, ["a"]);
 });
+
+Deno.test("of two records of one GPU only one is launched, and the other job goes elsewhere", () => {
+  const history = ["a", "b"].map((name) =>
+    status(name, { phase: "Launching", attempts: [attempt(1, ["n1"])] })
+  );
+  const nodes = [reachable("n1"), reachable("n2")];
+  const result = plan(world({ jobs: [job("a"), job("b")], history, nodes }));
+  assert.deepEqual(said(result), ["launch a/1 ranks 0 on n1", "launch b/2 ranks 0 on n2"]);
+});

@@ -61,7 +61,7 @@ scenario("GPUs and their processes are told, ours apart from others'", async (wo
     workdir,
     `case "$1" in --query-gpu*) echo "GPU-a, 0, H100";; *) cat "${workdir}/apps";; esac`,
   );
-  await using runner = await Runner.open(workdir, 1, env);
+  await using runner = await Runner.open(workdir, 1, { env });
   const bystander = new Deno.Command("sleep", {
     args: ["60"],
     env: { UGRO_RUN: "demo/1/0", UGRO_RUN_DIR: "/somewhere/else/runs/demo/1/0" },
@@ -86,7 +86,7 @@ scenario("GPUs and their processes are told, ours apart from others'", async (wo
 
 scenario("an nvidia-smi that fails is an error, never an absence", async (workdir) => {
   const env = await fakeSmi(workdir, "echo 'Driver/library version mismatch'; exit 18");
-  await using runner = await Runner.open(workdir, 1, env);
+  await using runner = await Runner.open(workdir, 1, { env });
   const { result } = await runner.ask("observe", { checkpoints: [] });
   assert.match(result.gpus.error, /exited 18: Driver\/library version mismatch/);
   assert.match(result.apps.error, /exited 18/);
@@ -96,7 +96,7 @@ scenario(
   "an nvidia-smi that hangs is given up, and holds up no launch meanwhile",
   async (workdir) => {
     const env = await fakeSmi(workdir, `echo $$ >>"${workdir}/pids"; sleep 60`);
-    await using runner = await Runner.open(workdir, 1, env);
+    await using runner = await Runner.open(workdir, 1, { env });
     let answered = false;
     const observed = runner.ask("observe", { checkpoints: [] }).finally(() => answered = true);
     assert.equal((await runner.shell("demo", "true")).result.created, true);
@@ -117,7 +117,7 @@ scenario(
     );
     await Deno.writeTextFile(`${workdir}/delay`, "0");
     await Deno.writeTextFile(`${workdir}/gpus`, "GPU-a, 0, H100, 0\n");
-    await using runner = await Runner.open(workdir, 1, env);
+    await using runner = await Runner.open(workdir, 1, { env });
     const observe = async () => (await runner.ask("observe", { checkpoints: [] })).result.gpus.csv;
     assert.equal(await observe(), "GPU-a, 0, H100, 0\n");
     await Deno.writeTextFile(`${workdir}/delay`, "3");
@@ -132,7 +132,7 @@ scenario(
 
 scenario("a machine without nvidia-smi has no GPUs", async (workdir) => {
   await Deno.mkdir(`${workdir}/bin`);
-  await using runner = await Runner.open(workdir, 1, { PATH: `${workdir}/bin` });
+  await using runner = await Runner.open(workdir, 1, { env: { PATH: `${workdir}/bin` } });
   const { result } = await runner.ask("observe", { checkpoints: [] });
   assert.deepEqual([result.gpus, result.apps], [{ absent: true }, { absent: true }]);
   assert.ok(result.memoryTotalMiB > 0 && result.diskFreeMiB > 0 && result.cpuCores > 0);
