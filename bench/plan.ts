@@ -2,14 +2,14 @@
  * How long the planner takes for a large cluster: 1,000 nodes of 8 GPUs and 10,000 jobs.
  *
  * @example
- * deno run bench/plan.ts [REPEATS]
+ * deno task bench plan
  *
  * @module
  */
 import type { DesiredJob } from "../jobs/job.ts";
 import type { RunRecord } from "../jobs/run.ts";
 import type { JobStatus } from "../jobs/status.ts";
-import type { Plan, PlanInput } from "../reconciler/model.ts";
+import type { PlanInput } from "../reconciler/model.ts";
 import { plan } from "../reconciler/plan.ts";
 import {
   attempt,
@@ -24,7 +24,9 @@ import {
   unknown,
   world,
 } from "../reconciler/testing/build.ts";
+import { figures, type Row } from "./table.ts";
 
+const REPEATS = 31;
 const NODES = 1000;
 const GPUS = 8;
 const RUNNING = 2000;
@@ -102,29 +104,20 @@ function build(mix: Mix): PlanInput {
     : given;
 }
 
-/** Median and 95th percentile of the times of `repeats` plans, in milliseconds. */
-function measure(input: PlanInput, repeats: number): { median: number; p95: number; last: Plan } {
-  let last = plan(input);
-  for (let i = 0; i < 5; i++) last = plan(input);
-  const times: number[] = [];
-  for (let i = 0; i < repeats; i++) {
+/** Times of plans, in milliseconds, after a few that are not counted. */
+function measure(input: PlanInput): number[] {
+  for (let i = 0; i < 5; i++) plan(input);
+  return Array.from({ length: REPEATS }, () => {
     const start = performance.now();
-    last = plan(input);
-    times.push(performance.now() - start);
-  }
-  times.sort((a, b) => a - b);
-  const at = (part: number) => times[Math.min(Math.floor(times.length * part), times.length - 1)];
-  return { median: at(0.5) ?? NaN, p95: at(0.95) ?? NaN, last };
+    plan(input);
+    return performance.now() - start;
+  });
 }
 
-if (import.meta.main) {
-  const repeats = Number(Deno.args[0] ?? 31);
-  console.log(`${NODES} nodes x ${GPUS} GPUs, ${RUNNING + PENDING} jobs, ${repeats} plans each\n`);
-  console.log("| mix | median ms | 95 % ms | launches | waiting |");
-  console.log("| --- | ---: | ---: | ---: | ---: |");
-  for (const mix of MIXES) {
-    const { median, p95, last } = measure(build(mix), repeats);
-    const cells = [median.toFixed(1), p95.toFixed(1), last.actions.length, last.waiting.length];
-    console.log(`| ${mix.name} | ${cells.join(" | ")} |`);
-  }
+/** One row a mix. */
+export function benchPlan(): Promise<Row[]> {
+  const title = `plan ${NODES} nodes x ${GPUS} GPUs, ${RUNNING + PENDING} jobs: `;
+  return Promise.resolve(
+    MIXES.map((mix) => figures(title + mix.name, "ms", measure(build(mix)))),
+  );
 }

@@ -5,11 +5,11 @@
  *
  * @module
  */
-import type { JobStatus } from "../jobs/status.ts";
+import type { NodeSpec } from "../cluster/node.ts";
 import { DesiredReader } from "./desired.ts";
 import { type Doors, execute } from "./execute.ts";
 import { HistoryReader } from "./history.ts";
-import type { Action, Desired, History, LaunchFailure, Observed, Plan, Snapshot } from "./model.ts";
+import type { Action, Desired, History, LaunchFailure, Observed, Snapshot } from "./model.ts";
 import { plan as planPass } from "./plan.ts";
 import type { CheckpointQuery, Claim, Clock, Heads } from "./ports.ts";
 import { Recorder } from "./record.ts";
@@ -41,9 +41,6 @@ export class DeposedError extends Error {
   override readonly name = "DeposedError";
 }
 
-/** Most jobs whose checkpoints are looked for in one pass. */
-const MAX_QUERIES = 2000;
-
 const NOTHING: PassResult = {
   planned: false,
   actions: [],
@@ -62,6 +59,7 @@ export class Controller {
   #heads: Heads | undefined;
   #history: History | undefined;
   #failures: ReadonlyMap<string, LaunchFailure> = new Map();
+  #specs: ReadonlyMap<string, NodeSpec> = new Map();
   #snapshot: Snapshot | undefined;
 
   constructor(options: ControllerOptions) {
@@ -84,8 +82,8 @@ export class Controller {
     if (!read) return { ...NOTHING, failures: 1 };
     const { desired, history } = read;
     // 2. observe
-    fleet.configure(desired.cluster.nodes, claim);
-    const observed = await this.#observe(desired, history);
+    fleet.configure(this.#nodesInUse(desired, history), claim);
+    const observed = await this.#observe(desired);
     // 3. plan
     const plan = planPass({ desired, observed, history, now: clock.now() });
     this.#snapshot = { desired, observed, history, plan };
@@ -142,8 +140,27 @@ export class Controller {
     return undefined;
   }
 
-  async #observe(desired: Desired, history: History): Promise<Observed> {
-    const queries = checkpointQueries(desired, this.#snapshot?.plan, history);
+  /**
+   * The nodes of the cluster, and those that left it while an attempt was on them: it may end
+   * there, or be stopped, but nothing new is placed on them.
+   */
+  #nodesInUse(desired: Desired, history: History): readonly NodeSpec[] {
+    const current = new Set(desired.cluster.nodes.map((node) => node.name as string));
+    const placed = new Set<string>();
+    for (const { attempts } of history.jobs.values()) {
+      const newest = attempts.at(-1);
+      if (newest && !newest.end) newest.placement.forEach(({ node }) => placed.add(node));
+    }
+    const departing = [...this.#specs.values()].filter(({ name }) =>
+      !current.has(name) && placed.has(name)
+    );
+    const nodes = [...desired.cluster.nodes, ...departing];
+    this.#specs = new Map(nodes.map((node) => [node.name, node]));
+    return nodes;
+  }
+
+  async #observe(desired: Desired): Promise<Observed> {
+    const queries = checkpointQueries(desired, this.#snapshot?.plan.needCheckpoints ?? []);
     const nodes = await this.#options.fleet.observe(queries);
     return {
       nodes,
@@ -159,26 +176,14 @@ function isRecorded(action: Extract<Action, { kind: "launch" }>, history: Histor
   return known?.attempts.some((a) => a.attempt === action.attempt.attempt) ?? false;
 }
 
-/** Jobs that may be launched soon and have run before: where are their checkpoints? */
-function checkpointQueries(
-  desired: Desired,
-  last: Plan | undefined,
-  history: History,
-): CheckpointQuery[] {
-  const waiting = (status: JobStatus) =>
-    status.attempt > 0 && (status.phase === "Pending" || status.phase === "Recovering");
-  const names = new Set(last?.needCheckpoints ?? []);
-  for (const status of (last?.statuses ?? history.jobs).values()) {
-    if (waiting(status)) names.add(status.name);
-  }
-  const queries: CheckpointQuery[] = [];
-  for (const name of names) {
+/** Jobs that would be launched if it were known where their checkpoints are. */
+function checkpointQueries(desired: Desired, names: readonly string[]): CheckpointQuery[] {
+  return names.flatMap((name) => {
     const job = desired.jobs.get(name);
-    if (!job || queries.length >= MAX_QUERIES) continue;
+    if (!job) return [];
     const { pattern, marker } = job.spec.checkpoint;
-    queries.push({ job: name, dir: checkpointDir(job), pattern, ...(marker ? { marker } : {}) });
-  }
-  return queries;
+    return [{ job: name, dir: checkpointDir(job), pattern, ...(marker ? { marker } : {}) }];
+  });
 }
 
 function earliest(...times: (number | undefined)[]): number | undefined {

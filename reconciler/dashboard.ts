@@ -30,7 +30,7 @@ export function cell(text: string): string {
     .replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e]+/g, " ")
     .slice(0, 300)
     .replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;")
-    .replace(/([\\`*_{}[\]()#|~!@:])/g, (c) => `&#${c.charCodeAt(0)};`);
+    .replace(/([\\`*_{}[\]#|~!@:])/g, (c) => `&#${c.charCodeAt(0)};`);
 }
 
 /** The page. */

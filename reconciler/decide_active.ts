@@ -144,7 +144,10 @@ function applyStep(
     }
     case "starting":
       return {
-        status: to("Launching", "Starting", `attempt ${n} starts on ${where(attempt)}`),
+        // What was said of the launch still holds: no commit for the moment before it runs.
+        status: status.phase === "Launching" && status.reason === "Launching" && !input.invalid
+          ? status
+          : to("Launching", "Launching", `attempt ${n} starts on ${where(attempt)}`),
         actions: [],
         wakeAtMs: at.now + 1000,
       };

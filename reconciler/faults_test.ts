@@ -183,13 +183,17 @@ Deno.test("a status branch that is rewritten to an older commit: running attempt
   await harness.close();
 });
 
-Deno.test("a job whose nodes leave cluster.yaml is placed on those that stay", async () => {
+Deno.test("a job goes on where its node left cluster.yaml; what comes later is placed elsewhere", async () => {
   const harness = new Harness(2, { a: ONE });
   await harness.start();
   await harness.until("a", "Running");
-  const stays = nodeOf(harness, "a") === "n1" ? "n2" : "n1";
+  const left = nodeOf(harness, "a");
+  const stays = left === "n1" ? "n2" : "n1";
   harness.remote.edit({ "cluster.yaml": `nodes: [{name: ${stays}}]\n` });
   await harness.clock.advance(30_000);
+  assert.deepEqual([nodeOf(harness, "a"), harness.status("a")?.phase], [left, "Running"]);
+  harness.world.machine(left ?? "").crash();
+  await harness.clock.advance(120_000);
   assert.deepEqual([nodeOf(harness, "a"), harness.status("a")?.phase], [stays, "Running"]);
   await harness.close();
 });

@@ -41,8 +41,10 @@ export function roomsOf(
     if (!seen || seen.state === "unknown") {
       return closed(`cannot be asked (${seen?.reason ?? "not observed yet"})`);
     }
-    if (seen.gpus === undefined) return closed(seen.gpuProblem ?? "its GPUs are unknown");
-    const slots = slotsOf(node, seen.gpus, booked.get(node.name) ?? new Set());
+    // A driver that fails on a node which is declared for its CPU slots alone takes none of them.
+    const gpus = seen.gpus ?? (node.cpuSlots > 0 && !node.hardware.gpus ? [] : undefined);
+    if (gpus === undefined) return closed(seen.gpuProblem ?? "its GPUs are unknown");
+    const slots = slotsOf(node, gpus, booked.get(node.name) ?? new Set());
     const room = { node, free: [...slots.free], total: slots.total, busy: slots.busy };
     if (node.cordoned) {
       return { ...room, free: [], closed: `is cordoned (${node.cordoned.reason})` };

@@ -58,7 +58,7 @@ export function statusFiles(view: Snapshot): Map<string, string> {
   for (const status of statuses) files.set(`jobs/${status.name}.yaml`, renderJob(status));
   const nodes = nodeStatuses(view, statuses);
   const head = "# Written by UGRO; changes here are overwritten.\n";
-  files.set("cluster.yaml", head + stringify({ cluster: view.desired.cluster.name, nodes }));
+  files.set("cluster.yaml", head + clusterYaml({ cluster: view.desired.cluster.name, nodes }));
   files.set(
     "queue.yaml",
     head + stringify({
@@ -73,6 +73,15 @@ export function statusFiles(view: Snapshot): Map<string, string> {
   );
   files.set("README.md", dashboard(view, statuses, nodes));
   return files;
+}
+
+let lastCluster = { key: "", text: "" };
+
+/** YAML of a thousand nodes takes longer than planning for them, and seldom changes. */
+function clusterYaml(content: { cluster: string; nodes: readonly NodeStatus[] }): string {
+  const key = JSON.stringify(content);
+  if (key !== lastCluster.key) lastCluster = { key, text: stringify(content) };
+  return lastCluster.text;
 }
 
 function keepTombstones(statuses: ReadonlyMap<string, JobStatus>): JobStatus[] {

@@ -80,7 +80,7 @@ export function gitEnvironment(
 }
 
 /** Quotes one word for the shell that git starts `GIT_SSH_COMMAND` with. */
-export function shellWord(word: string): string {
+function shellWord(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 

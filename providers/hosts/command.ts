@@ -3,7 +3,7 @@
  *
  * @example
  * commandFor({ connect: { kind: "ssh", host: "node-a" }, python: "~/venv/bin/python" }, {});
- * // argv: ["ssh", "-T", …, "--", "node-a", "exec ~/'venv/bin/python' -u -c '…'"]
+ * // argv: ["ssh", "-T", …, "--", "node-a", "exec ~/'venv/bin/python' -I -u -X utf8 -c '…'"]
  *
  * @module
  */
@@ -12,6 +12,12 @@ import type { NodeSpec } from "../../cluster/node.ts";
 /** Reads a byte count and that much source from stdin, and goes on as that source. */
 const BOOTSTRAP = "import sys;b=sys.stdin.buffer;s=b.read(int(b.readline()));" +
   'exec(compile(s,"runner.py","exec"),{"__name__":"__ugro_runner__","UGRO_SOURCE":s})';
+
+/**
+ * `-I`: with a plain `-c`, a `queue.py` in the home folder would take the place of Python's own, and
+ * PYTHON… variables of a login script would count. `utf8`: whatever the locale says.
+ */
+const PYTHON_OPTIONS = ["-I", "-u", "-X", "utf8", "-c"];
 
 /** A program to start; `env` is its whole environment. */
 export interface Command {
@@ -59,7 +65,7 @@ export function commandFor(
   const home = readEnv("HOME");
   if (connect.kind === "local") {
     const path = python.startsWith("~/") && home ? home + python.slice(1) : python;
-    const argv = [path, "-u", "-c", BOOTSTRAP];
+    const argv = [path, ...PYTHON_OPTIONS, BOOTSTRAP];
     const env = environment(ENV_NAMES);
     return { command: home ? { argv, env, cwd: home } : { argv, env } };
   }
@@ -94,7 +100,7 @@ function sshArguments(
     ...(connect.port ? ["-p", String(connect.port)] : []),
     "--",
     connect.user ? `${connect.user}@${connect.host}` : connect.host,
-    `exec ${quotePath(python)} -u -c ${quote(BOOTSTRAP)}`,
+    `exec ${quotePath(python)} ${PYTHON_OPTIONS.join(" ")} ${quote(BOOTSTRAP)}`,
   ];
 }
 

@@ -91,6 +91,21 @@ Deno.test({ name: "real runner: every operation, over ssh", ignore: withoutSshd(
   }
 });
 
+Deno.test("real runner: a login script that prints, and ends no line, does no harm", async () => {
+  const dir = await Deno.makeTempDir();
+  const fleet = new WatchedFleet();
+  try {
+    const python = `${dir}/python`;
+    const shim = '#!/bin/sh\nprintf "Welcome!\\n> "\nexec python3 "$@"\n';
+    await Deno.writeTextFile(python, shim, { mode: 0o755 });
+    fleet.configure([nodeSpec("a", { kind: "local" }, { workdir: `${dir}/w`, python })], claim(1));
+    assert.equal((await fleet.observe([])).get(A)?.state, "reachable");
+  } finally {
+    await fleet.close();
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
 Deno.test("real runner: an older controller is refused for good", async () => {
   const dir = await Deno.makeTempDir();
   const fleet = new WatchedFleet();

@@ -37,6 +37,7 @@ SMI_FRESH_S = 0.5
 SMI_PATIENCE_S = 0.4
 SMI_FIRST_S = 2.0
 SMI_STALE_S = 20.0
+CHECKPOINTS_PATIENCE_S = 1.0
 POLL_S = 0.2
 RESCAN_S = 2.0
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -64,8 +65,22 @@ def now_ms() -> int:
     return int(time.time() * 1000)
 
 
+def open_at_once(path: str, flags: int) -> int:
+    """Opens what should be a file; a named pipe that a job put in its place holds up nobody."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def exists(path: str) -> bool:
+    """Unlike os.path.exists, does not call absent what cannot be looked at."""
+    try:
+        os.stat(path)
+        return True
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
 def read_bytes(path: str, limit: int = 1 << 22) -> bytes:
-    with open(path, "rb", buffering=0) as file:
+    with open(path, "rb", buffering=0, opener=open_at_once) as file:
         parts = []
         while limit > 0:
             part = file.read(min(limit, 1 << 20))
@@ -80,9 +95,17 @@ def read_json(path: str):
     """The object in a file of ours, or None when there is none (or no whole one)."""
     try:
         value = json.loads(read_bytes(path, MAX_FRAME * 2))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def read_checked(path: str, check):
+    """The same, when `check` finds it to be what it should be: a job can write there too."""
+    try:
+        return check(read_json(path), path)
+    except Refusal:
+        return None
 
 
 def write_file(path: str, data: bytes, sync: bool = True) -> None:
@@ -113,7 +136,7 @@ def write_json(path: str, value, sync: bool = True) -> None:
 
 def tail_bytes(path: str, count: int) -> bytes:
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=open_at_once) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - count))
             return file.read(count)
@@ -181,7 +204,7 @@ def is_same_process(who) -> bool:
     """Whether the process that `identity` described still lives."""
     if not isinstance(who, dict) or who.get("bootId") != boot_id():
         return False
-    stat = process_stat(who.get("pid", 0))
+    stat = process_stat(who["pid"]) if type(who.get("pid")) is int else None
     return is_alive(stat) and stat[2] == who.get("startTime")
 
 
@@ -244,8 +267,8 @@ def marked_processes() -> dict[str, list[tuple[int, int]]]:
     return found
 
 
-def descendants(root: int) -> list[tuple[int, int]]:
-    """Live (pid, start time) of everything below a process, through zombies too."""
+def descendants(*roots: int) -> list[tuple[int, int]]:
+    """Live (pid, start time) of everything below some processes, through zombies too."""
     children: dict[int, list[int]] = {}
     stats = {}
     for pid in all_pids():
@@ -253,7 +276,7 @@ def descendants(root: int) -> list[tuple[int, int]]:
         if stat is not None:
             stats[pid] = stat
             children.setdefault(stat[1], []).append(pid)
-    found, queue = [], list(children.get(root, ()))
+    found, queue = [], [pid for root in roots for pid in children.get(root, ())]
     while queue:
         pid = queue.pop()
         queue.extend(children.get(pid, ()))
@@ -416,6 +439,24 @@ SPEC = fields({
     "logLimitBytes": integer(1024, 2**40),
 })
 
+# What may stand in a run's records. The controller refuses a whole observation for one odd record.
+CLEAN = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+RECORD_NAMES = list_of(text(CLEAN + "{1,256}", 256), most=256)
+NUMBER = integer(0, 2**53 - 1)
+STOP = fields({"reason": text(), "requestedAtMs": NUMBER, "graceMs": integer(0, 10**9)})
+EXIT = fields({
+    "code": nullable(integer(-2**31, 2**31)), "signal": nullable(integer(0, 1000)),
+    "reason": one_of("exited", "stopped", "killed", "lost", "start-failed"), "endedAtMs": NUMBER,
+}, {"message": text(r".*", 1 << 20)})
+ERROR = fields({"rank": nullable(NUMBER), "message": text(r".*"), "timestampMs": nullable(NUMBER),
+                "source": one_of("error-file", "log")})
+AGENT = fields({"startedAtMs": NUMBER})
+LAUNCHED = fields({"epoch": NUMBER, "createdAtMs": NUMBER, "bootId": text(limit=256), "spec": fields({
+    "meta": fields({"commit": text(limit=256), "specDigest": text(limit=256),
+                    "nodes": list_of(text(CLEAN + "{1,256}", 256), most=4096),
+                    "gpus": list_of(RECORD_NAMES, most=4096)}),
+    "gpus": RECORD_NAMES, "master": fields({"port": integer(0, 65535)})})})
+
 CHECKPOINTS = list_of(fields({"job": JOB, "dir": PATH, "pattern": PATH}, {"marker": PATH}))
 
 
@@ -471,8 +512,8 @@ def is_locked(folder: str) -> bool:
     """Whether a supervisor holds the run. A shared probe never keeps another prober out, and a
     supervisor that meets one tries again."""
     try:
-        fd = os.open(f"{folder}/lock", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+        fd = open_at_once(f"{folder}/lock", os.O_RDONLY)
+    except FileNotFoundError:
         return False
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -483,24 +524,32 @@ def is_locked(folder: str) -> bool:
         os.close(fd)
 
 
-def has_live_supervisor(folder: str) -> bool:
+def live_supervisor(folder: str) -> dict | None:
+    """Who holds the run. A job can write supervisor.json, too: only its command line shows that a
+    process is a supervisor of this run, and may be signalled."""
     who = read_json(f"{folder}/supervisor.json")
-    return is_same_process(who) and is_locked(folder) if who else is_locked(folder)
+    if not is_same_process(who):
+        return None
+    try:
+        words = read_bytes(f"/proc/{who['pid']}/cmdline")
+    except OSError:
+        return None
+    return who if words.endswith(b"\0supervise\0" + os.fsencode(folder) + b"\0") else None
 
 
 def run_state(folder: str) -> str:
     """One of the words of RunState. Reads only."""
     def has(name):
-        return os.path.exists(f"{folder}/{name}")
+        return exists(f"{folder}/{name}")
     if has("exit.json"):
         return "exited"
-    if has_live_supervisor(folder):
+    if is_locked(folder):
         return "stopping" if has("stop.json") else "running" if has("agent.json") else "starting"
     if has("exit.json"):
         return "exited"  # it ended while we were looking
     if not has("agent.json") and not has("supervisor.json"):
-        spec = read_json(f"{folder}/spec.json") or {}
-        age = now_ms() - int(spec.get("createdAtMs", 0))
+        spec = read_checked(f"{folder}/spec.json", LAUNCHED) or {}
+        age = now_ms() - spec.get("createdAtMs", 0)
         if spec.get("bootId") == boot_id() and -STARTING_MS < age < STARTING_MS:
             return "stopping" if has("stop.json") else "starting"
     return "lost"
@@ -510,11 +559,14 @@ def run_record(folder: str, processes: int) -> dict:
     """RunRecord of jobs/run.ts. A damaged spec.json still gives a record: never look absent."""
     state = run_state(folder)
     job, attempt, rank = run_name(folder)
-    launch = read_json(f"{folder}/spec.json") or {}
+    launch = read_checked(f"{folder}/spec.json", LAUNCHED) or {}
     spec = launch.get("spec") or {}
-    supervisor = read_json(f"{folder}/supervisor.json") or {}
-    agent = read_json(f"{folder}/agent.json") or {}
+    agent = read_checked(f"{folder}/agent.json", AGENT) or {}
     empty = {"commit": "", "specDigest": "", "nodes": [], "gpus": []}
+    end = read_checked(f"{folder}/exit.json", EXIT)
+    if state == "exited" and end is None:
+        end = {"code": None, "signal": None, "reason": "lost", "message": "exit.json is damaged",
+               "endedAtMs": mtime_ms(f"{folder}/exit.json") or 0}
     return {
         "job": job, "attempt": attempt, "rank": rank,
         "state": state,
@@ -524,12 +576,16 @@ def run_record(folder: str, processes: int) -> dict:
         "masterPort": spec.get("master", {}).get("port") or None,
         "createdAtMs": launch.get("createdAtMs", 0),
         "startedAtMs": agent.get("startedAtMs"),
-        "bootId": supervisor.get("bootId") or launch.get("bootId", ""),
+        "bootId": read_boot_id(f"{folder}/supervisor.json") or launch.get("bootId", ""),
         "processes": 0 if state == "exited" else processes,
-        "stop": read_json(f"{folder}/stop.json"),
-        "exit": read_json(f"{folder}/exit.json"),
-        "error": read_json(f"{folder}/error.json"),
+        "stop": read_checked(f"{folder}/stop.json", STOP),
+        "exit": end,
+        "error": read_checked(f"{folder}/error.json", ERROR),
     }
+
+
+def read_boot_id(path: str) -> str:
+    return (read_checked(path, fields({"bootId": text(limit=256)})) or {}).get("bootId", "")
 
 
 class Records:
@@ -616,10 +672,11 @@ class NvidiaSmi:
 
     def kill(self) -> None:
         for process in self.running:
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except OSError:
-                pass
+            if process.poll() is None:  # else its number may be somebody else's by now
+                try:
+                    os.killpg(process.pid, signal.SIGKILL)
+                except OSError:
+                    pass
 
     def outcome(self, process, deadline: float) -> dict:
         import subprocess
@@ -729,8 +786,8 @@ class Owners:
         self.supervisors: dict[int, list] = {}
         for folder in list_runs(workdir):
             if not os.path.exists(f"{folder}/exit.json"):
-                who = read_json(f"{folder}/supervisor.json")
-                if is_same_process(who):
+                who = live_supervisor(folder)
+                if who:
                     self.supervisors[who["pid"]] = list(run_name(folder))
 
     def of(self, pid: int) -> dict:
@@ -771,6 +828,37 @@ class Checkpoints:
     def __init__(self, workdir: str):
         self.workdir = workdir
         self.whole: dict[tuple, bool] = {}
+        self.looking, self.answers = {}, {}
+
+    def find_all(self, queries: list[dict]) -> tuple[dict, dict]:
+        """Checkpoints by job, and why those of a job cannot be told: they are unknown, not none.
+        A dead network disk holds up whoever looks, so each folder has a thread of its own; one
+        that hangs is waited for again the next time, not started again."""
+        import threading
+        found, errors, end = {}, {}, time.monotonic() + CHECKPOINTS_PATIENCE_S
+        asked = {json.dumps(query): query for query in queries}
+        self.looking = {k: t for k, t in self.looking.items() if k in asked or t.is_alive()}
+        for key, query in asked.items():
+            if key not in self.looking:
+                look = threading.Thread(target=self.look, args=(query, key), daemon=True)
+                self.looking[key] = look
+                look.start()
+        for key, query in asked.items():
+            self.looking[key].join(max(0.0, end - time.monotonic()))
+            if self.looking[key].is_alive():
+                errors[query["job"]] = ("the checkpoint folder has not answered yet: a slow or a "
+                                        "dead disk?")
+                continue
+            del self.looking[key]
+            answer = self.answers.pop(key)
+            (found if isinstance(answer, list) else errors)[query["job"]] = answer
+        return found, {job: str(error) for job, error in errors.items()}
+
+    def look(self, query: dict, key: str) -> None:
+        try:
+            self.answers[key] = self.find(query)
+        except Exception as error:
+            self.answers[key] = error
 
     def find(self, query: dict) -> list[dict]:
         if query["pattern"].count("*") != 1 or "/" in query["pattern"]:
@@ -805,7 +893,9 @@ class Checkpoints:
                 if count >= 1000:
                     break
         except FileNotFoundError:
-            return None  # removed by the job while we looked
+            if not os.path.exists(path):
+                return None  # removed by the job while we looked
+            complete = False  # a link to nowhere
         if marker is not None:
             complete = os.path.exists(os.path.join(path, marker))
         return {"complete": complete and count > 0, "bytes": size, "modifiedAtMs": newest // 10**6}
@@ -823,16 +913,19 @@ class Checkpoints:
         if stat.st_size == 0 or path.endswith(UNFINISHED):
             return False
         key = (path, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-        if key not in self.whole:
+        whole = self.whole.get(key)
+        if whole is None:
             if len(self.whole) > 20_000:
                 self.whole.clear()
-            self.whole[key] = has_whole_content(path, stat.st_size)
-        return self.whole[key]
+            whole = self.whole[key] = has_whole_content(path, stat.st_size)
+        return whole
 
 
 def has_whole_content(path: str, size: int) -> bool:
     """torch.save writes a zip, whose directory comes last; safetensors says its length first."""
-    with open(path, "rb") as file:
+    if os.path.isdir(path):
+        return True  # a link to a folder: what lies behind it is not this checkpoint's
+    with open(path, "rb", opener=open_at_once) as file:
         if path.endswith(".safetensors"):
             return has_whole_tensors(file, size)
         if file.read(2) != b"PK":
@@ -932,8 +1025,11 @@ def make_links(target: str, links: list[tuple], folders: list[str]) -> None:
 def remove_tree(path: str) -> None:
     """Removes a folder, read-only ones inside included."""
     import shutil
-    for folder, names, _ in os.walk(path):
-        os.chmod(folder, 0o700)
+    for folder, _, _ in os.walk(path):
+        try:
+            os.chmod(folder, 0o700)
+        except OSError:
+            pass  # a container's root has written here: what can be removed is
     shutil.rmtree(path, ignore_errors=True)
 
 
@@ -996,12 +1092,16 @@ class CodeStore:
             if os.path.exists(unpacked):
                 remove_tree(unpacked)
 
-    def forget_old(self) -> None:
-        """Removes what transfers of dead sessions left behind, after a day."""
-        for name in os.listdir(self.folder):
-            path = f"{self.folder}/{name}"
+
+def forget_old(folder: str) -> None:
+    """Removes what dead sessions left half made or half removed, after a day."""
+    for name in os.listdir(folder):
+        path = f"{folder}/{name}"
+        try:
             if name.startswith(".") and time.time() - os.lstat(path).st_mtime > 86_400:
                 os.unlink(path) if os.path.isfile(path) else remove_tree(path)
+        except OSError:
+            pass  # another session was faster
 
 
 # ── from a spec to a command ────────────────────────────────────────────────────────────────
@@ -1191,7 +1291,7 @@ class Log:
 
     def append(self, data: bytes) -> int:
         if self.fd < 0:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
             self.fd = os.open(self.path, flags, 0o600)
             self.size = os.fstat(self.fd).st_size
         wrote = os.write(self.fd, data)
@@ -1227,7 +1327,8 @@ def find_error(folder: str, launch: dict, failed: bool, first: tuple | None) -> 
 
     def error(local, message, timestamp, source):
         rank = None if local is None else launch["rank"] * ranks + local
-        return {"rank": rank, "message": message[:MAX_ERROR_CHARS],
+        message = message[:MAX_ERROR_CHARS].encode("utf-8", "replace").decode()
+        return {"rank": rank, "message": message,
                 "timestampMs": timestamp or now_ms(), "source": source}
 
     reported = sorted(error_files(f"{folder}/elastic"))
@@ -1326,7 +1427,7 @@ def write_last(path: str, value: dict) -> None:
     while True:
         try:
             return write_json(path, value)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None  # somebody removed the whole run
         except OSError:
             time.sleep(1.0)
@@ -1347,6 +1448,8 @@ class Supervisor:
         self.poll = select.poll()
         self.deadline: float | None = None        # of the stop that was asked for
         self.peer_deadline: float | None = None   # of ranks whose peer failed
+        self.stop_began: float | None = None
+        self.stop_seen: int | None = None         # its mtime
         self.got_term = False
         self.stopped = self.killed = False
         self.start_error = ""
@@ -1357,7 +1460,7 @@ class Supervisor:
         self.lock = take_lock(self.folder)
         if self.lock is None or self.launch is None:
             return
-        if any(os.path.exists(f"{self.folder}/{n}") for n in ("agent.json", "exit.json")):
+        if any(exists(f"{self.folder}/{n}") for n in ("agent.json", "exit.json")):
             return
         become_subreaper()
         self.catch_signals()
@@ -1434,6 +1537,8 @@ class Supervisor:
     def fork_all(self, agents: list, output: str, cwd: str) -> None:
         """Forks all, writes agent.json, and only then lets them exec: an agent that runs is always
         on record. If we die in between, they read the end of the gate and exit."""
+        # A stop that comes before the child has shed our handlers must reach the agent all the same.
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
         gate, go = os.pipe()
         self.start_pipe, failed = os.pipe()
         os.set_blocking(self.start_pipe, False)
@@ -1442,6 +1547,7 @@ class Supervisor:
             if pid == 0:
                 exec_agent(words, env, cwd, output, gate, go, failed)
             self.agents[pid] = local
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
         os.close(gate)
         os.close(failed)
         try:
@@ -1527,29 +1633,38 @@ class Supervisor:
             changed = os.stat(f"{self.folder}/stop.json").st_mtime_ns
         except OSError:
             changed = None
-        if changed is None and self.got_term and self.deadline is None:
+        if changed is not None and changed != self.stop_seen:
+            self.stop_seen = changed
+            stop = read_checked(f"{self.folder}/stop.json", STOP)
+            if stop:
+                self.end_within(stop["graceMs"])
+        elif self.stop_began is None and (self.got_term or not self.has_folder()):
             stop = {"reason": "supervisor got SIGTERM", "requestedAtMs": now_ms(),
                     "graceMs": self.launch["spec"]["graceMs"]}
+            self.end_within(stop["graceMs"])
             try:
                 write_json(f"{self.folder}/stop.json", stop)
             except OSError:
                 pass
-        elif changed is None or changed == getattr(self, "stop_seen", None):
-            return
-        else:
-            self.stop_seen = changed
-            stop = read_json(f"{self.folder}/stop.json")
-            if stop is None:
-                return
-        left_ms = stop["requestedAtMs"] + stop["graceMs"] - now_ms()
-        deadline = time.monotonic() + min(max(0, left_ms), stop["graceMs"]) / 1000
-        if self.deadline is not None:
-            self.deadline = min(self.deadline, deadline)
-            return
-        self.deadline = deadline
-        self.stopped = bool(self.agents)
-        if stop["graceMs"] > 0:
-            self.signal_agents(signal.SIGTERM)
+
+    def has_folder(self) -> bool:
+        """A run whose folder was removed ends: no controller could see or stop it any more."""
+        try:
+            return exists(self.folder)
+        except OSError:
+            return True
+
+    def end_within(self, grace_ms: int) -> None:
+        """Begins the stop, or shortens it. Counted from its beginning on our own clock: that of the
+        machine may be set meanwhile."""
+        now = time.monotonic()
+        began, self.stop_began = self.stop_began, self.stop_began or now
+        deadline = self.stop_began + grace_ms / 1000
+        self.deadline = deadline if self.deadline is None else min(self.deadline, deadline)
+        if began is None:
+            self.stopped = bool(self.agents)
+            if grace_ms > 0:
+                self.signal_agents(signal.SIGTERM)
 
     def signal_agents(self, number: int) -> None:
         for pid in self.agents:  # not reaped yet, so the pid is theirs
@@ -1582,6 +1697,7 @@ class Supervisor:
     def sweep(self) -> None:
         """Ends what the agent left behind; a stop's own deadline counts, else 5 s."""
         told: set = set()
+        pause = 0.02
         end = time.monotonic() + LEFTOVER_GRACE_S if self.deadline is None else self.deadline
         while left := self.left():
             if time.monotonic() >= min(end, self.deadline or end):
@@ -1590,7 +1706,8 @@ class Supervisor:
             for pid, start in set(left) - told:
                 send_signal(pid, start, signal.SIGTERM)
                 told.add((pid, start))
-            self.step(0.02)
+            self.step(min(pause, max(0.0, (self.deadline or end) - time.monotonic())))
+            pause = min(0.5, pause * 1.5)  # a look costs a pass over /proc; an end wakes us
 
     def conclude(self) -> None:
         for fd in self.pumps:
@@ -1605,13 +1722,12 @@ class Supervisor:
         self.finish(reason, status)
 
     def finish(self, reason: str, status: int | None, message: str | None = None) -> None:
-        for name in os.listdir(f"{self.folder}/logs"):
-            if name.endswith(".pipe"):
-                os.unlink(f"{self.folder}/logs/{name}")
-        try:
-            os.unlink(f"{self.folder}/.reserve")
-        except OSError:
-            pass
+        pipes = [f"{log.path.removesuffix('.log')}.pipe" for log in self.pumps.values()]
+        for path in [*pipes, f"{self.folder}/.reserve"]:
+            try:
+                os.unlink(path)
+            except OSError:
+                pass  # the job was faster, or the whole run is gone
         if status is not None:
             self.write_error(status != 0 and reason == "exited")
         died = status is not None and os.WIFSIGNALED(status)
@@ -1647,6 +1763,7 @@ def exec_agent(words, env, cwd, output, gate, go, failed) -> None:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP, signal.SIGPIPE,
                        signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
         os.setsid()
         os.close(go)
         if os.read(gate, 1) != b"g":
@@ -1682,6 +1799,14 @@ def supervise(folder: str) -> None:
             supervisor.give_up()
 
 
+def unfinished(folder: str, known: set) -> list[tuple[int, int]]:
+    """Marked processes and their descendants, those included that lost their parent since."""
+    marked = marked_processes().get(folder, [])
+    known |= {*marked, *descendants(*(pid for pid, _ in marked))}
+    known &= {(pid, start) for pid, start in known if is_alive(s := process_stat(pid)) and s[2] == start}
+    return list(known)
+
+
 def reap(folder: str) -> None:
     """Ends a run whose supervisor is gone: SIGTERM, the stop's grace period, SIGKILL, exit.json.
 
@@ -1691,19 +1816,21 @@ def reap(folder: str) -> None:
     lock = take_lock(folder)
     if lock is None or os.path.exists(f"{folder}/exit.json"):
         return
-    launch = read_json(f"{folder}/spec.json")
-    started = os.path.exists(f"{folder}/agent.json")
+    launch = read_checked(f"{folder}/spec.json", fields({"spec": SPEC, "rank": NUMBER}))
+    started = exists(f"{folder}/agent.json")
     told: set = set()
+    known: set = set()
     pause = 0.005
-    while left := marked_processes().get(folder):
-        stop = read_json(f"{folder}/stop.json") or {"requestedAtMs": 0, "graceMs": 0}
-        kind = now_ms() < stop["requestedAtMs"] + stop["graceMs"]
+    began = time.monotonic()
+    while left := unfinished(folder, known):
+        stop = read_checked(f"{folder}/stop.json", STOP) or {"graceMs": 0}
+        kind = time.monotonic() < began + stop["graceMs"] / 1000
         for pid, start in left:
             if not kind or (pid, start) not in told:
                 send_signal(pid, start, signal.SIGTERM if kind else signal.SIGKILL)
                 told.add((pid, start))
         time.sleep(pause)
-        pause = min(0.1, pause * 2)
+        pause = min(0.5, pause * 2)
     try:
         error = find_error(folder, launch, False, None) if launch and started else None
         if error:
@@ -1771,6 +1898,7 @@ class Session:
 
     def serve(self) -> None:
         """Reads requests until stdin ends. Runs go on under their supervisors."""
+        os.write(1, b"\n")  # ends a line that a login script has begun
         buffer = self.take_buffered()
         skipping = False
         while True:
@@ -1833,7 +1961,13 @@ class Session:
                 while view:
                     view = view[os.write(1, view):]
             except BrokenPipeError:
-                os._exit(0)
+                self.leave(0)
+
+    def leave(self, code: int) -> None:
+        """Ends at once: lanes may hang for ever, and nothing of theirs needs saving."""
+        if self.gpus:
+            self.gpus.smi.kill()
+        os._exit(code)
 
     def answer(self, number, result=None, error: Exception | None = None) -> None:
         if error is None:
@@ -1939,7 +2073,8 @@ class Session:
         self.code = CodeStore(path)
         self.gpus = GpuReadings(NvidiaSmi(), self.gpus_changed)
         self.gpus.ask_anew()
-        self.code.forget_old()
+        forget_old(f"{path}/code")
+        forget_old(f"{path}/runs")
         self.states = {folder: run_state(folder) for folder in list_runs(path)}
         highest = self.with_epoch(q["epoch"], lambda highest: highest, refuse_older=False)
         return {"protocol": PROTOCOL, "bootId": boot_id(), "hostname": os.uname().nodename,
@@ -1972,12 +2107,7 @@ class Session:
         gpus, apps = self.gpus.read()
         pids = app_pids(apps.get("csv", ""))
         owners = Owners(self.workdir) if pids else None
-        checkpoints, errors = {}, {}
-        for query in queries:
-            try:
-                checkpoints[query["job"]] = self.checkpoints.find(query)
-            except (OSError, Refusal) as error:
-                errors[query["job"]] = str(error)  # left out above: unknown, not none
+        checkpoints, errors = self.checkpoints.find_all(queries)
         total, available = memory_mib()
         disk = os.statvfs(self.workdir)
         return {
@@ -2004,8 +2134,8 @@ class Session:
         folder = run_dir(self.workdir, q["job"], q["attempt"], q["rank"])
         created = not os.path.isdir(folder) and self.prepare(folder, q)
         begun = ("agent.json", "exit.json", "stop.json")
-        never = not any(os.path.exists(f"{folder}/{name}") for name in begun)
-        if created or (never and not has_live_supervisor(folder)):
+        never = not any(exists(f"{folder}/{name}") for name in begun)
+        if created or (never and not is_locked(folder)):
             self.spawn("supervise", folder)
             self.eager_until = time.monotonic() + 1.0
         if not created and never:
@@ -2065,16 +2195,21 @@ class Session:
             return {}
         path, now = f"{folder}/stop.json", now_ms()
         stop = {"reason": q["reason"], "requestedAtMs": now, "graceMs": q["graceMs"]}
-        earlier = read_json(path)
+        earlier = read_checked(path, STOP)
         if earlier:  # the first reason stands; of two deadlines the earlier one does
-            ends = min(earlier["requestedAtMs"] + earlier["graceMs"], now + q["graceMs"])
-            stop = earlier | {"graceMs": max(0, ends - earlier["requestedAtMs"])}
-        write_json(path, stop)
-        who = read_json(f"{folder}/supervisor.json")
-        if is_same_process(who) and is_locked(folder):
+            spent = max(0, now - earlier["requestedAtMs"])
+            stop = earlier | {"graceMs": min(earlier["graceMs"], spent + q["graceMs"])}
+        try:
+            if stop != earlier:
+                write_json(path, stop)
+        except OSError:
+            log_exception()  # a full disk must not keep the job that fills it running
+        who = live_supervisor(folder)
+        if who:
             send_signal(who["pid"], who["startTime"], signal.SIGTERM)
+            send_signal(who["pid"], who["startTime"], signal.SIGCONT)
         else:
-            self.spawn("reap", folder)  # does nothing when a supervisor is just starting
+            self.spawn("reap", folder)  # does nothing when a supervisor holds the run
         self.eager_until = time.monotonic() + 1.0
         return {}
 
@@ -2197,10 +2332,8 @@ def main() -> None:
         session.serve()
     except BaseException:
         log_exception()
-        os._exit(1)
-    if session.gpus:
-        session.gpus.smi.kill()
-    os._exit(0)  # lanes may hang for ever; nothing of theirs needs saving
+        session.leave(1)
+    session.leave(0)
 
 
 if __name__ in ("__main__", "__ugro_runner__"):

@@ -1,6 +1,6 @@
 /** UGRO_TORCH_PYTHON names a Python with PyTorch; without it these tests are left out. */
 import assert from "node:assert/strict";
-import { Runner, scenario } from "./fixtures/runner.ts";
+import { alive, read, runDir, Runner, scenario, written } from "./fixtures/runner.ts";
 
 const TORCH = Deno.env.get("UGRO_TORCH_PYTHON");
 
@@ -57,6 +57,43 @@ scenario(
     assert.equal(bad.exit?.code, 1);
     assert.deepEqual([bad.error?.rank, bad.error?.source], [1, "error-file"]);
     assert.equal(bad.error?.message, "RuntimeError: CUDA out of memory. Tried to allocate 2 GiB");
+  },
+  { ignore: !TORCH },
+);
+
+scenario(
+  "an agent that is killed (-9) takes its ranks with it, stopped ones (SIGSTOP) too",
+  async (workdir) => {
+    await using runner = await Runner.open(workdir);
+    const script = `import os, time, signal
+open(f"{os.environ['PIDS']}/{os.environ['RANK']}", "w").write(str(os.getpid()))
+if os.environ["RANK"] == "1":
+    os.kill(os.getpid(), signal.SIGSTOP)
+time.sleep(600)`;
+    await Deno.writeTextFile(`${workdir}/train.py`, script);
+    await Deno.mkdir(`${workdir}/pids`);
+    const changes = {
+      launcher: "torchrun",
+      gpusPerNode: 2,
+      gpus: ["cpu:0", "cpu:1"],
+      python: TORCH,
+      project: workdir,
+      program: { kind: "script", path: "train.py" },
+      env: { PIDS: `${workdir}/pids` },
+    };
+    for (const job of ["killed", "stopped"]) {
+      await runner.launch(job, changes);
+      const paths = [0, 1].map((rank) => `${workdir}/pids/${rank}`);
+      const pids = (await Promise.all(paths.map(written))).map(Number);
+      for (const path of paths) await Deno.remove(path);
+      const agent = JSON.parse((await read(`${await runDir(workdir, job)}/agent.json`))!);
+      if (job === "killed") Deno.kill(agent.pid, "SIGKILL");
+      else await runner.stop(job, 1500);
+      const run = await runner.until(job, "exited");
+      assert.equal(run.exit?.reason, job === "killed" ? "exited" : "killed");
+      assert.equal(run.exit?.signal, 9);
+      for (const pid of pids) assert.equal(await alive(pid), false);
+    }
   },
   { ignore: !TORCH },
 );

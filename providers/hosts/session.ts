@@ -127,7 +127,8 @@ export class Session {
   async #readAll(): Promise<void> {
     const lines = new LineReader();
     for await (const chunk of this.#pipes.output) {
-      for (const line of lines.push(chunk)) this.#receive(readFrame(line));
+      // The runner begins with an empty line, in case a login script left one unfinished.
+      for (const line of lines.push(chunk)) if (line !== "") this.#receive(readFrame(line));
     }
   }
 
