@@ -440,8 +440,7 @@ SPEC = fields({
 })
 
 # What may stand in a run's records. The controller refuses a whole observation for one odd record.
-CLEAN = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]"
-RECORD_NAMES = list_of(text(CLEAN + "{1,256}", 256), most=256)
+CLEAN = text(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]+", 256)
 NUMBER = integer(0, 2**53 - 1)
 STOP = fields({"reason": text(), "requestedAtMs": NUMBER, "graceMs": integer(0, 10**9)})
 EXIT = fields({
@@ -451,11 +450,15 @@ EXIT = fields({
 ERROR = fields({"rank": nullable(NUMBER), "message": text(r".*"), "timestampMs": nullable(NUMBER),
                 "source": one_of("error-file", "log")})
 AGENT = fields({"startedAtMs": NUMBER})
-LAUNCHED = fields({"epoch": NUMBER, "createdAtMs": NUMBER, "bootId": text(limit=256), "spec": fields({
-    "meta": fields({"commit": text(limit=256), "specDigest": text(limit=256),
-                    "nodes": list_of(text(CLEAN + "{1,256}", 256), most=4096),
-                    "gpus": list_of(RECORD_NAMES, most=4096)}),
-    "gpus": RECORD_NAMES, "master": fields({"port": integer(0, 65535)})})})
+SUPERVISOR = fields({"bootId": text(limit=256)})
+LAUNCHED = fields({
+    "epoch": NUMBER, "createdAtMs": NUMBER, "bootId": text(limit=256),
+    "spec": fields({
+        "meta": fields({"commit": text(limit=256), "specDigest": text(limit=256),
+                        "nodes": list_of(CLEAN, most=4096),
+                        "gpus": list_of(list_of(CLEAN, most=256), most=4096)}),
+        "gpus": list_of(CLEAN, most=256), "master": fields({"port": integer(0, 65535)})}),
+})
 
 CHECKPOINTS = list_of(fields({"job": JOB, "dir": PATH, "pattern": PATH}, {"marker": PATH}))
 
@@ -499,8 +502,15 @@ def take_possession(workdir: str, repository: str) -> None:
     """A work directory belongs to one state repository: another one's controller would take the
     runs in it for orphans and end them."""
     path = f"{workdir}/owner.json"
-    if not os.path.exists(path):
-        write_json(path, {"repository": repository})
+    if not exists(path):
+        mine = f"{path}.{os.getpid()}.new"
+        write_json(mine, {"repository": repository})
+        try:
+            os.link(mine, path)  # a rename would take it from whoever was faster
+        except FileExistsError:
+            pass
+        finally:
+            os.unlink(mine)
     owner = (read_json(path) or {}).get("repository")
     if owner != repository:
         raise Refusal("conflict", f"{workdir} belongs to another state repository ({owner}); give "
@@ -561,6 +571,7 @@ def run_record(folder: str, processes: int) -> dict:
     job, attempt, rank = run_name(folder)
     launch = read_checked(f"{folder}/spec.json", LAUNCHED) or {}
     spec = launch.get("spec") or {}
+    supervisor = read_checked(f"{folder}/supervisor.json", SUPERVISOR) or {}
     agent = read_checked(f"{folder}/agent.json", AGENT) or {}
     empty = {"commit": "", "specDigest": "", "nodes": [], "gpus": []}
     end = read_checked(f"{folder}/exit.json", EXIT)
@@ -576,16 +587,12 @@ def run_record(folder: str, processes: int) -> dict:
         "masterPort": spec.get("master", {}).get("port") or None,
         "createdAtMs": launch.get("createdAtMs", 0),
         "startedAtMs": agent.get("startedAtMs"),
-        "bootId": read_boot_id(f"{folder}/supervisor.json") or launch.get("bootId", ""),
+        "bootId": supervisor.get("bootId") or launch.get("bootId", ""),
         "processes": 0 if state == "exited" else processes,
         "stop": read_checked(f"{folder}/stop.json", STOP),
         "exit": end,
         "error": read_checked(f"{folder}/error.json", ERROR),
     }
-
-
-def read_boot_id(path: str) -> str:
-    return (read_checked(path, fields({"bootId": text(limit=256)})) or {}).get("bootId", "")
 
 
 class Records:
@@ -1803,7 +1810,10 @@ def unfinished(folder: str, known: set) -> list[tuple[int, int]]:
     """Marked processes and their descendants, those included that lost their parent since."""
     marked = marked_processes().get(folder, [])
     known |= {*marked, *descendants(*(pid for pid, _ in marked))}
-    known &= {(pid, start) for pid, start in known if is_alive(s := process_stat(pid)) and s[2] == start}
+    for pid, start in list(known):
+        stat = process_stat(pid)
+        if not is_alive(stat) or stat[2] != start:
+            known.discard((pid, start))
     return list(known)
 
 
