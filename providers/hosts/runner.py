@@ -1544,7 +1544,7 @@ class Supervisor:
     def fork_all(self, agents: list, output: str, cwd: str) -> None:
         """Forks all, writes agent.json, and only then lets them exec: an agent that runs is always
         on record. If we die in between, they read the end of the gate and exit."""
-        # A stop that comes before the child has shed our handlers must reach the agent all the same.
+        # A stop that comes before the child has shed our handlers must reach the agent, too.
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
         gate, go = os.pipe()
         self.start_pipe, failed = os.pipe()
