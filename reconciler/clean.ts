@@ -16,6 +16,9 @@ export const KEPT_ATTEMPTS = 3;
 /** Ended runs that a node keeps in all; the oldest go first. */
 export const KEPT_RUNS = 400;
 
+/** And how much their records may weigh: a node tells all of them in one frame of 8 MiB. */
+const KEPT_RUNS_BYTES = 4 * 1024 * 1024;
+
 /** The cleanings that are due. */
 export function cleanings(input: PlanInput): Action[] {
   const statuses = input.history.jobs;
@@ -31,16 +34,26 @@ export function cleanings(input: PlanInput): Action[] {
         raise(due, run, `only the last ${KEPT_ATTEMPTS} attempts are kept`);
       }
     }
-    const excess = ended.length - KEPT_RUNS;
-    if (excess > 0) {
-      const oldest = ended.toSorted((a, b) => a.createdAtMs - b.createdAtMs).slice(0, excess);
-      for (const run of oldest) raise(due, run, `only ${KEPT_RUNS} ended runs are kept on a node`);
-    }
+    for (const run of excess(ended)) raise(due, run, "a node keeps a limited number of ended runs");
     for (const [job, { through, because }] of due) {
       actions.push(cleaning(seen.node, job, through, because));
     }
   }
   return actions;
+}
+
+/** The oldest runs beyond what a node keeps, oldest first. */
+function excess(ended: readonly RunRecord[]): readonly RunRecord[] {
+  let bytes = 0;
+  return ended.toSorted((a, b) => b.createdAtMs - a.createdAtMs).filter((run, index) => {
+    bytes += weight(run);
+    return index >= KEPT_RUNS || bytes > KEPT_RUNS_BYTES;
+  }).toReversed();
+}
+
+/** About how many bytes a record takes in a frame: most of it are the uuids of a large gang. */
+function weight({ meta }: RunRecord): number {
+  return 3000 + meta.gpus.reduce((sum, uuids) => sum + 80 + 50 * uuids.length, 0);
 }
 
 /** True when the status branch knows how the run ended, so that nothing is lost with its record. */

@@ -265,6 +265,22 @@ Deno.test("a node keeps a limited number of ended runs", () => {
   assert.deepEqual(said(result), ["clean j0 through 1 on n1", "clean j1 through 1 on n1"]);
 });
 
+Deno.test("runs of very large gangs weigh more, and fewer of them are kept", () => {
+  const names = Array.from({ length: 150 }, (_, i) => `j${i}`);
+  const meta = { gpus: Array.from({ length: 64 }, () => Array<string>(8).fill("GPU-x")) };
+  const runs = names.map((name, i) => {
+    const made = run(name, 1, 0, ["n1"], { ...ended(0), createdAtMs: NOW - 1_000_000 + i });
+    return { ...made, meta: { ...made.meta, ...meta } };
+  });
+  const history = names.map((name) =>
+    status(name, { phase: "Succeeded", attempts: [attempt(1, ["n1"], { end: "succeeded" })] })
+  );
+  const jobs = names.map((name) => job(name));
+  const result = plan(world({ jobs, history, nodes: [reachable("n1", { runs })] }));
+  assert.equal(result.actions.length, 26);
+  assert.equal(said(result)[0], "clean j0 through 1 on n1");
+});
+
 Deno.test("no more jobs than allowed are launched in one pass, and the next one goes on", () => {
   const nodes = [reachable("n1", { gpus: gpus("n1", 4) })];
   const jobs = ["a", "b", "c"].map((name) => job(name));

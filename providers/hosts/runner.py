@@ -32,6 +32,7 @@ LOG_LIMIT_BYTES = 64 << 20
 STARTING_MS = 10_000
 LEFTOVER_GRACE_S = 5.0
 PEER_GRACE_S = 30.0
+KEPT_CODE_S = 30 * 86_400
 SMI_DEADLINE_S = 30.0
 SMI_FRESH_S = 0.5
 SMI_PATIENCE_S = 0.4
@@ -1049,7 +1050,25 @@ class CodeStore:
         self.received: dict[str, int] = {}
 
     def has(self, digest: str) -> bool:
-        return os.path.isdir(f"{self.folder}/{digest}")
+        """Whether it is here; asking counts as use."""
+        try:
+            os.utime(f"{self.folder}/{digest}")
+            return True
+        except OSError:
+            return os.path.isdir(f"{self.folder}/{digest}")
+
+    def forget_unused(self, in_use: set) -> None:
+        """Removes code that nobody asked for in a month, unless a run still stands on it."""
+        for digest in os.listdir(self.folder):
+            path = f"{self.folder}/{digest}"
+            try:
+                if digest in in_use or time.time() - os.lstat(path).st_mtime < KEPT_CODE_S:
+                    continue
+                trash = f"{self.folder}/.trash-{digest}-{self.session}"
+                os.rename(path, trash)
+                remove_tree(trash)
+            except OSError:
+                pass  # another session was faster
 
     def incoming(self, digest: str) -> str:
         return f"{self.folder}/.incoming-{digest}-{self.session}"
@@ -1098,6 +1117,17 @@ class CodeStore:
                 os.unlink(incoming)
             if os.path.exists(unpacked):
                 remove_tree(unpacked)
+
+
+def code_in_use(workdir: str) -> set:
+    """Digests of the code of runs that have not ended."""
+    found = set()
+    for folder in list_runs(workdir):
+        if not os.path.exists(f"{folder}/exit.json"):
+            launch = read_json(f"{folder}/spec.json")
+            spec = launch.get("spec") if isinstance(launch, dict) else None
+            found.add(spec.get("code") if isinstance(spec, dict) else None)
+    return found
 
 
 def forget_old(folder: str) -> None:
@@ -2085,6 +2115,7 @@ class Session:
         self.gpus.ask_anew()
         forget_old(f"{path}/code")
         forget_old(f"{path}/runs")
+        self.code.forget_unused(code_in_use(path))
         self.states = {folder: run_state(folder) for folder in list_runs(path)}
         highest = self.with_epoch(q["epoch"], lambda highest: highest, refuse_older=False)
         return {"protocol": PROTOCOL, "bootId": boot_id(), "hostname": os.uname().nodename,

@@ -92,3 +92,29 @@ scenario(
     assert.deepEqual([...Deno.readDirSync(`${workdir}/code`)], []);
   },
 );
+
+scenario(
+  "code that nobody used for a month is removed, unless a run stands on it",
+  async (workdir) => {
+    const program = { kind: "script", path: "wait.py" };
+    const data = await tar([["wait.py", "0", "import time; time.sleep(60)"]]);
+    const other = "e".repeat(40);
+    {
+      await using runner = await Runner.open(workdir);
+      for (const digest of [DIGEST, other]) {
+        assert.equal(
+          (await put(runner, digest, data)).ok,
+          true,
+        );
+      }
+      await runner.launch("demo", { code: DIGEST, program });
+      await runner.until("demo", "running");
+    }
+    for (const digest of [DIGEST, other]) await Deno.utime(`${workdir}/code/${digest}`, 1e9, 1e9);
+    await using again = await Runner.open(workdir);
+    const has = async (digest: string) => (await again.ask("code-has", { digest })).result.has;
+    assert.deepEqual([await has(DIGEST), await has(other)], [true, false]);
+    await again.stop("demo", 0);
+    await again.until("demo", "exited");
+  },
+);
