@@ -121,12 +121,12 @@ function findTrouble(input: StepInput): Trouble | undefined {
   );
   const own = bad.filter((rank) => rank.run.stop === null);
   if (own.length > 0 && intent.kind !== "stop") return ownTrouble(own);
-  if (bad.length > 0 && intent.kind !== "stop") {
-    return { end: "stopped", because: "part of the gang had been told to stop" };
-  }
-  if (ranks.some((r) => r.kind === "live" && r.run.stop !== null) && intent.kind === "run") {
-    return { end: "stopped", because: "part of the gang had been told to stop" };
-  }
+  const told = ranks.find((rank) =>
+    rank.kind === "live"
+      ? intent.kind === "run" && rank.run.stop !== null
+      : bad.includes(rank as Ended)
+  );
+  if (told && intent.kind !== "stop") return { end: "stopped", because: reasonOfStop(told) };
   const gone = lostForGood(input);
   if (gone && intent.kind !== "stop") return gone;
   const absent = ranks.filter((rank) => rank.kind === "absent");
@@ -161,6 +161,12 @@ function launchTrouble(input: StepInput, now: number): Trouble | undefined {
     ? `the gang did not start within ${LAUNCH_TIMEOUT_MS / 1000} s: ${failed.reason}`
     : `the gang did not start within ${LAUNCH_TIMEOUT_MS / 1000} s`;
   return { end: "failed", because: message, failure: { class: "launch", message } };
+}
+
+/** Why a rank was told to stop, as it was told: so the same is said until the gang is down. */
+function reasonOfStop(rank: RankView): string {
+  const reason = "run" in rank ? rank.run.stop?.reason : undefined;
+  return reason || "part of the gang had been told to stop";
 }
 
 /** Ranks that ended badly by themselves: a node that went down explains what its peers say. */
@@ -218,6 +224,9 @@ function tearDown(input: StepInput, trouble: Trouble): Step {
       wakeAtMs: Math.max(wakeAtMs, now + 1000),
     };
   }
+  // What was stopped because a node was lost ends as that: the node is still away.
+  const gone = trouble.end === "stopped" ? lostForGood(input) : undefined;
+  if (gone) return tearDown(input, gone);
   const away = ranks.filter((rank) => rank.kind === "unknown");
   const failure = trouble.failure;
   if (away.length > 0 && failure && failure.class !== "node-lost") {

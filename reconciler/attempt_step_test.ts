@@ -108,7 +108,7 @@ const TABLE: readonly (readonly [string, string, string, string, string])[] = [
   ["unknown", "gone", "end node-lost", "end node-lost", "unknown"],
   ["running", "removed", "stopping", "stopping", "stopping"],
   ["removed", "removed", "end node-lost", "end node-lost", "end stopped"],
-  ["stopped", "gone", "end stopped", "end stopped", "end stopped"],
+  ["stopped", "gone", "end node-lost", "end node-lost", "end stopped"],
 ];
 
 function words(found: Step): string {

@@ -74,8 +74,9 @@ async function play(stage: Stage, { controller, fleet }: Started): Promise<numbe
   await training(fleet, watch, stage.killAfterStep);
   const victim = watch.attempt.placement[1];
   say(`\nNow rank 1 on ${victim?.node} gets SIGKILL, as if the machine had a bad day:`);
-  say(`$ kill -9 ${await stage.killRank(watch.attempt.attempt, 1)}\n`);
-  await watch.until((job) => job.attempt > 1 && job.phase === "Running");
+  const killed = watch.attempt.attempt;
+  say(`$ kill -9 ${await stage.killRank(killed, 1)}\n`);
+  await watch.until((job) => job.attempt > killed && job.phase === "Running");
   say(`    resumed from step ${watch.attempt.resumedFrom?.step ?? "?"}, not from the beginning`);
   const done = await watch.until((job) => job.phase === "Succeeded" || job.phase === "Failed");
   await showEnd(stage, fleet, done, watch.attempt);

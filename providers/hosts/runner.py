@@ -554,11 +554,13 @@ def run_state(folder: str) -> str:
         return exists(f"{folder}/{name}")
     if has("exit.json"):
         return "exited"
-    if is_locked(folder):
+    held = is_locked(folder)
+    young = not held and not has("agent.json") and not has("supervisor.json")
+    if held or (not young and is_locked(folder)):  # it may have come up between the two looks
         return "stopping" if has("stop.json") else "running" if has("agent.json") else "starting"
     if has("exit.json"):
         return "exited"  # it ended while we were looking
-    if not has("agent.json") and not has("supervisor.json"):
+    if young:
         spec = read_checked(f"{folder}/spec.json", LAUNCHED) or {}
         age = now_ms() - spec.get("createdAtMs", 0)
         if spec.get("bootId") == boot_id() and -STARTING_MS < age < STARTING_MS:

@@ -194,3 +194,27 @@ scenario(
     assert.match(await runner.tail("shell"), /^here .* \$\(touch x\) ; 'quoted'\n$/);
   },
 );
+
+scenario("a run that starts while it is looked at is never taken for lost", async (workdir) => {
+  // Every look at the lock that finds it free takes so long that the supervisor is up meanwhile.
+  const patch = `
+import fcntl as F, os as O, time as T
+def slow(flock=F.flock, close=O.close, probed=set()):
+    def look(fd, how):
+        flock(fd, how)
+        if how & F.LOCK_SH: probed.add(fd)
+    def end(fd):
+        close(fd)
+        if fd in probed:
+            probed.discard(fd)
+            T.sleep(0.3)
+    F.flock, O.close = look, end
+slow()`;
+  await using runner = await Runner.open(workdir, 1, { patch });
+  const seen = new Set<string>([(await runner.shell("demo", "sleep 1")).result.run.state]);
+  for (let state = ""; state !== "exited"; seen.add(state)) {
+    state = (await runner.run("demo")).state;
+  }
+  assert.equal(seen.has("lost"), false, [...seen].join(" "));
+  assert.deepEqual(runner.events.filter((what) => what.endsWith("lost")), []);
+});

@@ -1,8 +1,9 @@
-/** UGRO_TORCH_PYTHON names a Python with PyTorch; without it these tests are left out. */
+/** With real PyTorch, found as the lab finds it; without one these tests are left out. */
 import assert from "node:assert/strict";
+import { torchPython } from "../../tests/lab/torch.ts";
 import { alive, read, runDir, Runner, scenario, written } from "./fixtures/runner.ts";
 
-const TORCH = Deno.env.get("UGRO_TORCH_PYTHON");
+const TORCH = await torchPython();
 
 const TRAIN = `
 import sys

@@ -1,13 +1,19 @@
 /** The lab itself: is it what the other tests take it for? */
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import { launchByHand } from "../../bench/handmade.ts";
-import { startLab, sweep } from "./lab.ts";
+import { type Lab, startLab, sweep } from "./lab.ts";
 import { eventually, killQuietly, liveProcesses, must, run } from "./processes.ts";
 import { labSuite } from "./suite.ts";
 
 const suite = await labSuite();
-const script = (name: string) => fileURLToPath(new URL(`./scripts/${name}`, import.meta.url));
+
+/** Copies scripts to where all hosts see them, wherever this checkout is; gives the first's path. */
+async function shared(lab: Lab, ...names: string[]): Promise<string> {
+  for (const name of names) {
+    await Deno.copyFile(new URL(`./scripts/${name}`, import.meta.url), `${lab.shared}/${name}`);
+  }
+  return `${lab.shared}/${names[0]}`;
+}
 
 suite.test("each host is a machine of its own behind ssh", {}, async ({ lab }) => {
   assert.equal(lab.hosts.length, 3);
@@ -94,7 +100,7 @@ suite.test("torchrun by hand trains over three hosts", { torch: true }, async ({
   const args = ["--steps=6", "--step-time=0", `--checkpoint-dir=${lab.shared}/by-hand`];
   const { codes, output, firstLineMs } = await launchByHand(lab, {
     python,
-    script: script("ddp.py"),
+    script: await shared(lab, "ddp.py", "witness.py"),
     args,
   });
   assert.deepEqual(codes, [0, 0, 0], output.join("\n"));
