@@ -1,6 +1,7 @@
 /** A push of one manifest is a training on three hosts. */
 import assert from "node:assert/strict";
 import { job } from "./harness.ts";
+import { must } from "./processes.ts";
 import { labSuite } from "./suite.ts";
 import { assertNoRankTwice, witnesses } from "./witness.ts";
 
@@ -47,6 +48,43 @@ suite.test("a pushed manifest trains on three hosts to the end", { torch: true }
   await harness.assertDesiredUntouched();
   assert.deepEqual(harness.processesOf("hello"), []);
 });
+
+suite.test(
+  "code of another repository is shipped at the revision that the manifest names",
+  {},
+  async (t) => {
+    const harness = await t.harness();
+    const other = `${t.lab.dir}/other`;
+    const commit = async (text: string) => {
+      await Deno.mkdir(`${other}/pkg`, { recursive: true });
+      await Deno.writeTextFile(`${other}/pkg/main.py`, `print("${text}", flush=True)\n`);
+      const who = ["-c", "user.name=o", "-c", "user.email=o@example.org"];
+      const git = (...args: string[]) => must(["git", "-C", other, ...who, ...args]);
+      await must(["git", "init", "-q", "-b", "main", other]);
+      await git("add", "-A");
+      await git("commit", "-q", "-m", text);
+      return (await git("rev-parse", "HEAD")).trim();
+    };
+    const first = await commit("the first version");
+    await commit("the second version");
+    const code = (rev: string) => ({
+      code: { git: `file://${other}`, rev },
+      script: "pkg/main.py",
+    });
+    await harness.push({
+      "jobs/pinned.yaml": job({ ...code(first), launcher: "processes" }),
+      "jobs/newest.yaml": job({ ...code("main"), launcher: "processes" }),
+    });
+    for (
+      const [name, text] of [["pinned", "the first version\n"], ["newest", "the second version\n"]]
+    ) {
+      const done = await harness.until(name ?? "", (s) => s.phase === "Succeeded", 20_000);
+      const node = t.lab.host(done.attempts[0]?.placement[0]?.node ?? "");
+      assert.equal(await harness.output(node, name ?? "", 1, 0), text);
+      assert.match(done.attempts[0]?.codeDigest ?? "", /^[0-9a-f]{40}$/);
+    }
+  },
+);
 
 suite.test("a script that knows nothing of UGRO runs unchanged", { torch: true }, async (t) => {
   const harness = await t.harness({ python: t.python });
