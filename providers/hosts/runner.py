@@ -980,7 +980,7 @@ def unpack(archive: str, target: str) -> None:
     import shutil
     import tarfile
     os.mkdir(target, 0o700)
-    members, total, links, folders = 0, 0, [], [target]
+    members, total, links = 0, 0, []
     try:
         with tarfile.open(archive, "r:") as tar:
             for member in tar:
@@ -994,38 +994,34 @@ def unpack(archive: str, target: str) -> None:
                 full = f"{target}/{path}"
                 parent = os.path.dirname(full)
                 if member.isdir():
-                    make_folders(full, folders)
+                    make_folders(full)
                 elif member.issym():
                     links.append((full, path, member.linkname))
                 elif member.isreg() and not member.issparse():
-                    make_folders(parent, folders)
+                    make_folders(parent)
                     with open(full, "xb") as out:
                         shutil.copyfileobj(tar.extractfile(member), out, 1 << 20)
                     os.chmod(full, 0o555 if member.mode & 0o100 else 0o444)
                 else:
                     raise Refusal("invalid", f"the archive holds {path[:200]!r}, which is neither "
                                   "a file, a folder nor a symbolic link")
-        make_links(target, links, folders)
+        make_links(target, links)
     except (tarfile.TarError, FileExistsError, NotADirectoryError, EOFError) as error:
         raise Refusal("invalid", f"the archive cannot be unpacked: {error}") from error
-    for folder in folders:
-        os.chmod(folder, 0o555)
+
+def make_folders(path: str) -> None:
+    """Folders stay writable: many scripts write beside themselves; what was shipped they cannot
+    change."""
+    os.makedirs(path, 0o700, exist_ok=True)
 
 
-def make_folders(path: str, folders: list[str]) -> None:
-    if not os.path.isdir(path):
-        make_folders(os.path.dirname(path), folders)
-        os.mkdir(path, 0o700)
-        folders.append(path)
-
-
-def make_links(target: str, links: list[tuple], folders: list[str]) -> None:
+def make_links(target: str, links: list[tuple]) -> None:
     root = os.path.realpath(target)
     for full, path, leads_to in links:
         inside = os.path.normpath(os.path.join(os.path.dirname(path), leads_to))
         if not leads_to or leads_to.startswith("/") or inside.split("/")[0] == "..":
             raise Refusal("invalid", f"the link {path[:200]!r} leads out of the archive")
-        make_folders(os.path.dirname(full), folders)
+        make_folders(os.path.dirname(full))
         os.symlink(leads_to, full)
     for full, path, _ in links:
         if not f"{os.path.realpath(full)}/".startswith(f"{root}/"):
@@ -1257,7 +1253,7 @@ class Command:
         # ones do not read this): a longer grace period would be cut short.
         env["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"] = str(max(1, -(-spec["graceMs"] // 1000)))
         if self.code:
-            env["PYTHONDONTWRITEBYTECODE"] = "1"  # the folder is shared between runs, and read-only
+            env["PYTHONDONTWRITEBYTECODE"] = "1"  # the folder is shared between runs
         interface = spec.get("interface") or find_interface(spec["localAddress"])
         if interface:
             env |= {"NCCL_SOCKET_IFNAME": f"={interface}", "GLOO_SOCKET_IFNAME": interface}

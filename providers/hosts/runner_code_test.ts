@@ -35,31 +35,34 @@ async function put(runner: Runner, digest: string, data: Uint8Array, parts = 1):
   return answer;
 }
 
-scenario("code is shipped in pieces, unpacked once, and run read-only", async (workdir) => {
-  await using first = await Runner.open(workdir);
-  await using second = await Runner.open(workdir);
-  const data = await tar([
-    ["train.py", "0", "import lib, sys, os; print(lib.x, sys.argv[1:], os.getcwd())"],
-    ["lib.py", "0", "x = 7"],
-    ["bin/run.sh", "0", "#!/bin/sh\n"],
-    ["bin/link", "2", "../lib.py"],
-  ]);
-  assert.equal((await first.launch("demo", { code: DIGEST })).error?.code, "not-found");
-  const both = await Promise.all([put(first, DIGEST, data, 3), put(second, DIGEST, data, 2)]);
-  assert.deepEqual(both.map((answer) => answer.result?.received), [data.length, data.length]);
-  assert.equal((await first.ask("code-has", { digest: DIGEST })).result.has, true);
-  const root = `${await Deno.realPath(workdir)}/code`;
-  assert.deepEqual([...Deno.readDirSync(root)].map((entry) => entry.name), [DIGEST]);
-  assert.equal((await Deno.stat(`${root}/${DIGEST}/bin/run.sh`)).mode! & 0o777, 0o555);
-  assert.equal((await Deno.stat(`${root}/${DIGEST}`)).mode! & 0o777, 0o555);
+scenario(
+  "code is shipped in pieces, unpacked once, and its files cannot be changed",
+  async (workdir) => {
+    await using first = await Runner.open(workdir);
+    await using second = await Runner.open(workdir);
+    const data = await tar([
+      ["train.py", "0", "import lib, sys, os; print(lib.x, sys.argv[1:], os.getcwd())"],
+      ["lib.py", "0", "x = 7"],
+      ["bin/run.sh", "0", "#!/bin/sh\n"],
+      ["bin/link", "2", "../lib.py"],
+    ]);
+    assert.equal((await first.launch("demo", { code: DIGEST })).error?.code, "not-found");
+    const both = await Promise.all([put(first, DIGEST, data, 3), put(second, DIGEST, data, 2)]);
+    assert.deepEqual(both.map((answer) => answer.result?.received), [data.length, data.length]);
+    assert.equal((await first.ask("code-has", { digest: DIGEST })).result.has, true);
+    const root = `${await Deno.realPath(workdir)}/code`;
+    assert.deepEqual([...Deno.readDirSync(root)].map((entry) => entry.name), [DIGEST]);
+    assert.equal((await Deno.stat(`${root}/${DIGEST}/bin/run.sh`)).mode! & 0o777, 0o555);
+    assert.equal((await Deno.stat(`${root}/${DIGEST}`)).mode! & 0o777, 0o700);
 
-  const program = { kind: "script", path: "train.py" };
-  await first.launch("demo", { code: DIGEST, program, args: ["--x"] });
-  const run = await first.until("demo", "exited");
-  assert.equal(run.exit?.code, 0, await first.tail("demo", "stderr"));
-  assert.equal(await first.tail("demo"), `7 ['--x'] ${root}/${DIGEST}\n`);
-  assert.equal(await read(`${root}/${DIGEST}/__pycache__`), undefined);
-});
+    const program = { kind: "script", path: "train.py" };
+    await first.launch("demo", { code: DIGEST, program, args: ["--x"] });
+    const run = await first.until("demo", "exited");
+    assert.equal(run.exit?.code, 0, await first.tail("demo", "stderr"));
+    assert.equal(await first.tail("demo"), `7 ['--x'] ${root}/${DIGEST}\n`);
+    assert.equal(await read(`${root}/${DIGEST}/__pycache__`), undefined);
+  },
+);
 
 scenario(
   "an archive that is damaged or leads outside is refused and leaves nothing",
