@@ -1088,6 +1088,14 @@ class CodeStore:
         self.received[digest] = max(have, offset + len(data))
         return self.received[digest]
 
+    def drop(self, digest: str) -> None:
+        """Another session was faster: what came of it here is of no use."""
+        if self.received.pop(digest, None) is not None:
+            try:
+                os.unlink(self.incoming(digest))
+            except FileNotFoundError:
+                pass
+
     def finish(self, digest: str, size: int, sha256: str) -> int:
         import hashlib
         incoming = self.incoming(digest)
@@ -2289,6 +2297,7 @@ class Session:
         end = q["offset"] + len(data)
         self.with_epoch(q["epoch"], lambda _: None)
         if self.code.has(q["digest"]):
+            self.code.drop(q["digest"])
             return {"received": end}
         received = self.code.put(q["digest"], q["offset"], data)
         if not q["last"]:

@@ -121,3 +121,15 @@ scenario(
     await again.until("demo", "exited");
   },
 );
+
+scenario("a transfer that another session has overtaken leaves nothing", async (workdir) => {
+  await using slow = await Runner.open(workdir);
+  await using fast = await Runner.open(workdir);
+  const data = await tar([["a.py", "0", "x = 1"]]);
+  const piece = { digest: DIGEST, sha256: "0".repeat(64), data: data.slice(0, 512).toBase64() };
+  assert.equal((await slow.ask("code-put", { ...piece, offset: 0, last: false })).ok, true);
+  assert.equal((await put(fast, DIGEST, data)).ok, true);
+  assert.equal((await slow.ask("code-put", { ...piece, offset: 512, last: false })).ok, true);
+  const left = [...Deno.readDirSync(`${workdir}/code`)].map((entry) => entry.name);
+  assert.deepEqual(left, [DIGEST]);
+});
