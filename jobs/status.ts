@@ -7,18 +7,20 @@
  */
 import type { Problem } from "./problem.ts";
 
-/** See `jobs/lifecycle.ts` for the steps between phases. */
-export type Phase =
-  | "Pending"
-  | "Launching"
-  | "Running"
-  | "Recovering"
-  | "Suspended"
-  | "Unknown"
-  | "Succeeded"
-  | "Failed"
-  | "Cancelled"
-  | "Invalid";
+/** All phases; see `jobs/lifecycle.ts` for the steps between them. */
+export const PHASES = [
+  "Pending",
+  "Launching",
+  "Running",
+  "Recovering",
+  "Suspended",
+  "Unknown",
+  "Succeeded",
+  "Failed",
+  "Cancelled",
+  "Invalid",
+] as const;
+export type Phase = typeof PHASES[number];
 
 /** One node's part of a placement, in rank order. */
 export interface PlacedRank {

@@ -5,7 +5,7 @@
  */
 import { parse } from "yaml";
 import { z } from "zod";
-import type { JobStatus } from "../jobs/status.ts";
+import { type JobStatus, PHASES } from "../jobs/status.ts";
 import type { History } from "./model.ts";
 import type { StateRepository, TreeEntry } from "./ports.ts";
 
@@ -41,18 +41,7 @@ const StatusSchema = z.object({
   owner: z.string().optional(),
   queue: z.string(),
   priority: z.number(),
-  phase: z.enum([
-    "Pending",
-    "Launching",
-    "Running",
-    "Recovering",
-    "Suspended",
-    "Unknown",
-    "Succeeded",
-    "Failed",
-    "Cancelled",
-    "Invalid",
-  ]),
+  phase: z.enum(PHASES),
   reason: z.string(),
   message: z.string(),
   since: Time,

@@ -7,7 +7,7 @@
 import fc from "fast-check";
 import type { GpuOwner } from "../../cluster/gpu.ts";
 import type { RunRecord } from "../../jobs/run.ts";
-import type { Attempt, JobStatus, Phase } from "../../jobs/status.ts";
+import { type Attempt, type JobStatus, PHASES } from "../../jobs/status.ts";
 import type { PlanInput } from "../model.ts";
 import type { NodeObservation } from "../ports.ts";
 import {
@@ -28,18 +28,6 @@ import {
 
 const NODES = ["n1", "n2", "n3"];
 const JOBS = ["a", "b", "c", "d"];
-const PHASES: readonly Phase[] = [
-  "Pending",
-  "Launching",
-  "Running",
-  "Recovering",
-  "Suspended",
-  "Unknown",
-  "Succeeded",
-  "Failed",
-  "Cancelled",
-  "Invalid",
-];
 
 const gang = fc.shuffledSubarray(NODES, { minLength: 1, maxLength: 2 });
 const age = fc.constantFrom(0, 1000, 10_000, 59_000, 61_000, 900_000);
