@@ -25,6 +25,17 @@ export interface NodeSlots {
 /** Memory in use without a visible process that still counts as idle: a desktop takes this much. */
 const IDLE_MEMORY_MIB = 2048;
 
+/**
+ * The GPUs of a node that count, from what was seen (undefined: `nvidia-smi` failed). A driver that
+ * fails on a node which is declared for its CPU slots alone takes none of them.
+ */
+export function countedGpus(
+  node: NodeSpec,
+  seen: readonly Gpu[] | undefined,
+): readonly Gpu[] | undefined {
+  return seen ?? (node.cpuSlots > 0 && !node.hardware.gpus ? [] : undefined);
+}
+
 /** Sorts a node's slots into free and busy. `booked` holds uuids that runs of ours have. */
 export function slotsOf(
   node: NodeSpec,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { slotsOf } from "../cluster/capacity.ts";
+import { countedGpus, slotsOf } from "../cluster/capacity.ts";
 import type { NodeName } from "../cluster/node.ts";
 import type { Attempt } from "../jobs/status.ts";
 import type { Obstacle } from "./attempt_step.ts";
@@ -20,13 +20,14 @@ export function obstacle(
   const seen = plan.observed.nodes.get(placed?.node as NodeName);
   const node = plan.desired.cluster.nodes.find((n) => n.name === placed?.node);
   if (!placed || !node || seen?.state !== "reachable") return undefined;
-  if (seen.gpus === undefined) {
+  const gpus = countedGpus(node, seen.gpus);
+  if (gpus === undefined) {
     return { kind: "unknown", message: seen.gpuProblem ?? "its GPUs are unknown" };
   }
   const booked = new Set(seen.runs.filter(isAlive).flatMap((run) => run.gpus));
   // Two records of one GPU: a status file was repaired by hand, or the branch was rewritten.
   for (const uuid of placed.gpus) if (claims.has(claimOf(placed.node, uuid))) booked.add(uuid);
-  const { free, busy } = slotsOf(node, seen.gpus, booked);
+  const { free, busy } = slotsOf(node, gpus, booked);
   const missing = placed.gpus.filter((uuid) => !free.some((slot) => slot.uuid === uuid));
   if (missing.length === 0) return undefined;
   return {

@@ -127,6 +127,20 @@ Deno.test("an interrupted launch is completed with the same attempt and the port
   assert.equal(action?.kind === "launch" && action.masterPort, 29_500);
 });
 
+Deno.test("a launch on CPU slots is placed and completed although the node's GPU driver fails", () => {
+  const node = nodeSpec("n1", { cpuSlots: 1 });
+  const given = {
+    jobs: [job("a")],
+    cluster: cluster([node]),
+    nodes: [reachable("n1", { gpus: undefined, gpuProblem: "nvidia-smi failed" })],
+  };
+  assert.deepEqual(said(plan(world(given))), ["launch a/1 ranks 0 on n1"]);
+  const placed = attempt(1, ["n1"], { placement: [{ node: "n1", gpus: ["cpu:0"] }] });
+  const launching = status("a", { phase: "Launching", attempts: [placed] });
+  const result = plan(world({ ...given, history: [launching] }));
+  assert.deepEqual(said(result), ["launch a/1 ranks 0 on n1"]);
+});
+
 Deno.test("a launch is not completed on a GPU that a foreign process took meanwhile", () => {
   const launching = status("a", { phase: "Launching", attempts: [attempt(1, ["n1"])] });
   const result = plan(world({

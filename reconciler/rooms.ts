@@ -4,7 +4,7 @@
  * @module
  */
 import type { Cluster } from "../cluster/cluster.ts";
-import { type Slot, slotsOf } from "../cluster/capacity.ts";
+import { countedGpus, type Slot, slotsOf } from "../cluster/capacity.ts";
 import type { NodeName, NodeSpec } from "../cluster/node.ts";
 import type { Resources } from "../jobs/job.ts";
 import type { JobStatus } from "../jobs/status.ts";
@@ -41,8 +41,7 @@ export function roomsOf(
     if (!seen || seen.state === "unknown") {
       return closed(`cannot be asked (${seen?.reason ?? "not observed yet"})`);
     }
-    // A driver that fails on a node which is declared for its CPU slots alone takes none of them.
-    const gpus = seen.gpus ?? (node.cpuSlots > 0 && !node.hardware.gpus ? [] : undefined);
+    const gpus = countedGpus(node, seen.gpus);
     if (gpus === undefined) return closed(seen.gpuProblem ?? "its GPUs are unknown");
     const slots = slotsOf(node, gpus, booked.get(node.name) ?? new Set());
     const room = { node, free: [...slots.free], total: slots.total, busy: slots.busy };
