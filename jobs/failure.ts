@@ -60,7 +60,7 @@ export function cleanText(text: string, max = MAX_MESSAGE): string {
 }
 
 /**
- * Picks the root among the runs that ended badly. `nodeOf` names the node of each run.
+ * Picks the root among the runs that ended badly, each with the node that it was on.
  * Runs that were asked to stop are symptoms and count only when there is nothing else.
  */
 export function diagnose(runs: readonly { node: string; run: RunRecord }[]): Failure | undefined {

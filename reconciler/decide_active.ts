@@ -26,8 +26,9 @@ export function decideActive(
   const active = asActive(status, attempt, at);
   const ranks = viewAttempt(attempt, sightings, plan.observed.nodes);
   const policy = plan.desired.cluster.policy;
-  const held = holdOf(input, active, attempt, ranks, policy);
-  const intent = held ? { kind: "keep" as const } : intentOf(input, attempt, policy);
+  const wanted = intentOf(input, attempt, policy);
+  const held = holdOf(input, active, ranks, wanted, policy);
+  const intent: Intent = held ? { kind: "keep" } : wanted;
   const step = stepAttempt({
     attempt,
     ranks,
@@ -63,11 +64,10 @@ function asActive(status: JobStatus, attempt: Attempt, at: At): JobStatus {
 function holdOf(
   input: JobInput,
   status: JobStatus,
-  attempt: Attempt,
   ranks: readonly RankView[],
+  intent: Intent,
   policy: Policy,
 ): string | undefined {
-  const intent = intentOf(input, attempt, policy);
   const begins = ranks.some((r) => r.kind === "live" && r.run.stop === null);
   if (intent.kind !== "stop" || !begins || status.reason === "Stopping") return undefined;
   if (intent.reason === "ManifestDeleted" && input.hold.prune) return input.hold.prune;
@@ -126,21 +126,13 @@ function applyStep(
   at: At,
 ): Decision {
   const n = attempt.attempt;
-  const to = (phase: Phase, reason: string, message: string): JobStatus =>
-    move(status, input.invalid ? invalidMove(message) : { phase, reason, message }, at);
+  const to = (phase: Phase, reason: string, message: string, from = status): JobStatus =>
+    move(from, input.invalid ? invalidMove(message) : { phase, reason, message }, at);
   switch (step.kind) {
     case "running": {
       const started = withStart(status, attempt, ranks, at);
-      const running = { phase: "Running" as const, reason: "Running" };
       const message = `attempt ${n} runs on ${where(attempt)}`;
-      return {
-        status: move(
-          started,
-          input.invalid ? invalidMove(message) : { ...running, message },
-          at,
-        ),
-        actions: [],
-      };
+      return { status: to("Running", "Running", message, started), actions: [] };
     }
     case "starting":
       return {

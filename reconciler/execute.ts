@@ -131,14 +131,13 @@ async function launchGang(
     return { rank, outcome };
   };
   let port = action.masterPort;
-  const rest = [...action.ranks];
   if (port === null) {
     const first = await launchRank(0, 0);
     if (first.outcome.kind !== "ok") return fail(0, first.outcome);
     port = first.outcome.value.run.masterPort;
     if (port === null) return fail(0, { kind: "retryable", reason: "rank 0 names no port" });
   }
-  const others = rest.filter((rank) => rank !== 0 || action.masterPort !== null);
+  const others = action.ranks.filter((rank) => rank !== 0 || action.masterPort !== null);
   const results = await Promise.all(others.map((rank) => launchRank(rank, port ?? 0)));
   for (const { rank, outcome } of results) if (outcome.kind !== "ok") return fail(rank, outcome);
   doors.log("info", "launch", {

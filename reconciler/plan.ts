@@ -11,7 +11,6 @@ import { isFinal } from "../jobs/lifecycle.ts";
 import { JOB_NAME } from "../jobs/schema.ts";
 import type { JobStatus } from "../jobs/status.ts";
 import { decideJob } from "./decide.ts";
-import type { Decision } from "./decision.ts";
 import { cleanings } from "./clean.ts";
 import { pruneHold, stopBudget } from "./guards.ts";
 import { type At, change, iso, move, putAttempt } from "./job_status.ts";
@@ -32,7 +31,8 @@ export function plan(given: PlanInput): Plan {
   const at: At = { now, commit: desired.commit };
   const sightings = sightingsByJob(observed.nodes);
   const reachable = [...observed.nodes.values()].some((node) => node.state === "reachable");
-  const prune = pruneHold(input, strangers(input, sightings));
+  const unclaimed = strangers(input, sightings);
+  const prune = pruneHold(input, unclaimed);
   const mayStop = stopBudget(desired.cluster.policy.maxStopsPerPass);
   const claims = new Set<string>();
   const statuses = new Map<string, JobStatus>();
@@ -43,9 +43,9 @@ export function plan(given: PlanInput): Plan {
     if (ms !== undefined) wakeAtMs = Math.min(ms, wakeAtMs ?? ms);
   };
   const invalid = invalidByName(input);
-  for (const name of allNames(input, invalid, sightings)) {
+  for (const name of allNames(input, invalid, unclaimed)) {
     if (history.unreadable.has(name)) continue;
-    const decision: Decision = decideJob({
+    const decision = decideJob({
       plan: input,
       name,
       want: desired.jobs.get(name),
@@ -93,7 +93,7 @@ function withEveryNode(input: PlanInput): PlanInput {
 function allNames(
   input: PlanInput,
   invalid: ReadonlyMap<string, unknown>,
-  sightings: ReadonlyMap<string, readonly Sighting[]>,
+  unclaimed: readonly string[],
 ): string[] {
   const { desired, history } = input;
   return [
@@ -101,7 +101,7 @@ function allNames(
       ...history.jobs.keys(),
       ...desired.jobs.keys(),
       ...invalid.keys(),
-      ...strangers(input, sightings),
+      ...unclaimed,
     ]),
   ].sort();
 }
