@@ -59,7 +59,7 @@ export async function runService(
       log,
       clock: systemClock,
       claim: claimed,
-      env: namedEnvironment(),
+      around: { env: namedEnvironment(), hostname: Deno.hostname() },
     });
     const loop = new Loop(
       controller,

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { Surroundings } from "../cluster/legacy.ts";
 import type { NodeSpec } from "../cluster/node.ts";
 import { DesiredReader } from "./desired.ts";
 import { type Doors, execute } from "./execute.ts";
@@ -20,8 +21,8 @@ export interface ControllerOptions extends Doors {
   readonly clock: Clock;
   /** This controller's right to write, from `claimEpoch`. */
   readonly claim: Claim;
-  /** Environment variables that `cluster.yaml` may name (`${USER}`). */
-  readonly env?: Readonly<Record<string, string>>;
+  /** What `cluster.yaml` may refer to of this machine: its name, `${USER}`, `${HOME}`. */
+  readonly around?: Surroundings;
 }
 
 /** What one pass did. */
@@ -64,7 +65,7 @@ export class Controller {
 
   constructor(options: ControllerOptions) {
     this.#options = options;
-    this.#desiredReader = new DesiredReader(options.repository, options.env ?? {});
+    this.#desiredReader = new DesiredReader(options.repository, options.around ?? {});
     this.#historyReader = new HistoryReader(options.repository);
     this.#recorder = new Recorder(options.repository, options.clock, options.log);
   }

@@ -5,6 +5,7 @@
  * @module
  */
 import type { Cluster } from "../cluster/cluster.ts";
+import type { Surroundings } from "../cluster/legacy.ts";
 import { parseCluster } from "../cluster/parse.ts";
 import { type Defaults, NO_DEFAULTS, parseDefaults } from "../jobs/defaults.ts";
 import type { Problem } from "../jobs/problem.ts";
@@ -38,7 +39,7 @@ export class DesiredReader {
 
   constructor(
     private readonly repository: StateRepository,
-    private readonly env: Readonly<Record<string, string>>,
+    private readonly around: Surroundings,
   ) {
     this.#manifests = new ManifestReader(repository);
   }
@@ -95,7 +96,7 @@ export class DesiredReader {
     problems: Problem[],
   ): Promise<Cluster | undefined> {
     const file = "cluster.yaml";
-    const found = await this.#file(entries, file);
+    const found = await this.#file(entries, file, this.#cluster?.oid);
     if (found.oid !== undefined && found.oid === this.#cluster?.oid) {
       problems.push(...this.#cluster.problems);
       return this.#cluster.value;
@@ -104,7 +105,7 @@ export class DesiredReader {
       problems.push(problem(file, found.why ?? "the repository has no cluster.yaml"));
       return this.#cluster?.value;
     }
-    const parsed = parseCluster(file, found.bytes, { env: this.env });
+    const parsed = parseCluster(file, found.bytes, this.around);
     if (!parsed.ok) {
       problems.push(...parsed.problems);
       return this.#cluster?.value;
@@ -120,8 +121,8 @@ export class DesiredReader {
     problems: Problem[],
   ): Promise<{ value: Defaults } | undefined> {
     const file = "config/training_defaults.yaml";
-    const found = await this.#file(entries, file);
-    if (!found.bytes && !found.why) {
+    const found = await this.#file(entries, file, this.#defaults?.oid);
+    if (found.oid === undefined && !found.why) {
       this.#defaults = undefined;
       return { value: NO_DEFAULTS };
     }
@@ -143,14 +144,17 @@ export class DesiredReader {
     return this.#defaults;
   }
 
+  /** A file of the tree; `{}` when there is none, no bytes when it is the version `known`. */
   async #file(
     entries: readonly TreeEntry[],
     path: string,
+    known: string | undefined,
   ): Promise<{ oid?: string; bytes?: Uint8Array; why?: string }> {
     const entry = entries.find((e) => e.path === path);
     if (!entry) return {};
     const why = unreadable(entry);
     if (why) return { why };
+    if (entry.oid === known) return { oid: known };
     const bytes = (await this.repository.readBlobs([entry.oid], MAX_MANIFEST_BYTES)).get(entry.oid);
     return bytes ? { oid: entry.oid, bytes } : { why: "it cannot be read" };
   }
