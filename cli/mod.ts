@@ -52,6 +52,7 @@ function addService(program: Command, done: (code: number) => void): void {
       new Option("--listen <host:port>", "where the page listens").argParser(parseListen)
         .default({ hostname: "127.0.0.1", port: 8420 }, "127.0.0.1:8420"),
     )
+    .option("--standby", "take over when the controller at work ends, and only then")
     .action(async (options: RawServiceOptions) =>
       done(await (await import("./start.ts")).start(options))
     );
@@ -102,6 +103,8 @@ function addReading(program: Command, done: (code: number) => void): void {
 function describe(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   if (!(error instanceof Deno.errors.NotCapable)) return `error: ${message}`;
-  return `error: ${message}\nfix: use the task of that name (deno task start, once, demo), ` +
-    "or give `deno run` the permission that is named";
+  const [, kind, what] = /Requires (\w+) access to "([^"]+)"/.exec(message) ?? [];
+  const flag = kind ? `--allow-${kind}=${what}` : "the permission that is named";
+  return `error: ${message}\nfix: the task gives only what docs/security.md lists; its section ` +
+    `"Another folder or another address" has the command that gives more (${flag})`;
 }

@@ -32,6 +32,8 @@ export interface ServiceOptions {
   readonly logLevel: LogLevel;
   /** True: one pass, then stop. */
   readonly once: boolean;
+  /** True: wait until the controller at work has ended, then take its place. */
+  readonly standby: boolean;
 }
 
 /** Options as commander gives them, before `serviceOptions` puts them in order. */
@@ -43,11 +45,12 @@ export interface RawServiceOptions {
   readonly sshConfig?: string;
   readonly poll?: number;
   readonly logLevel: LogLevel;
+  readonly standby?: boolean;
 }
 
 /** Turns parsed options into those of the service. */
 export function serviceOptions(raw: RawServiceOptions, once: boolean): ServiceOptions {
-  const { repo, branch, stateDir, listen, sshConfig, poll, logLevel } = raw;
+  const { repo, branch, stateDir, listen, sshConfig, poll, logLevel, standby = false } = raw;
   return {
     repo,
     branch,
@@ -57,6 +60,7 @@ export function serviceOptions(raw: RawServiceOptions, once: boolean): ServiceOp
     ...(poll === undefined ? {} : { pollMs: poll }),
     logLevel,
     once,
+    standby,
   };
 }
 

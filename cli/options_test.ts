@@ -32,10 +32,11 @@ Deno.test("one pass has no page, and absent options stay absent", () => {
     logLevel: "info",
   } as const;
   const { listen: _, ...rest } = raw;
-  assert.deepEqual(serviceOptions(raw, true), { ...rest, once: true });
+  assert.deepEqual(serviceOptions(raw, true), { ...rest, once: true, standby: false });
   assert.deepEqual(serviceOptions({ ...raw, poll: 5000 }, false), {
     ...raw,
     pollMs: 5000,
     once: false,
+    standby: false,
   });
 });

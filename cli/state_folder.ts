@@ -65,7 +65,8 @@ function exists(path: string): boolean {
     Deno.statSync(path);
     return true;
   } catch (error) {
-    undefinedIfMissing(error);
+    // A name that no file system takes, a loop of links, a folder that may not be entered.
+    if (!(error instanceof Error)) throw error;
     return false;
   }
 }

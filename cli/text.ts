@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { plain } from "../cluster/show.ts";
+import { plain, UNSAFE } from "../cluster/show.ts";
 
 /** One line: control, direction and other invisible characters are shown as escapes. */
 export function safe(text: string): string {
@@ -17,6 +17,15 @@ export function safe(text: string): string {
 /** Several lines: as `safe`, but line ends stay and tabs become spaces. */
 export function safeLines(text: string): string {
   return text.replaceAll("\t", "  ").split(/\r?\n/).map(safe).join("\n");
+}
+
+/** JSON with everything unsafe escaped: it may do so in any string, and elsewhere has none. */
+export function escapeJson(json: string): string {
+  return json.replace(UNSAFE, (c) => c === "\n" ? c : c.split("").map(escapeUnit).join(""));
+}
+
+function escapeUnit(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
 /** Writes data to stdout, a line end added. */

@@ -10,7 +10,7 @@ import { type Defaults, NO_DEFAULTS, parseDefaults } from "../jobs/defaults.ts";
 import { parseManifest } from "../jobs/manifest.ts";
 import { formatProblem, type Parsed, type Problem } from "../jobs/problem.ts";
 import { openFolder, type StateFolder, within } from "./state_folder.ts";
-import { print, tell } from "./text.ts";
+import { print, safe, tell } from "./text.ts";
 
 /** What a check came to. */
 export interface Verdict {
@@ -81,7 +81,7 @@ function report({ files, problems, warnings }: Verdict, path: string): number {
   const odd = warnings.filter(concerns);
   for (const problem of wrong) print(formatProblem(problem));
   for (const warning of odd) tell(`warning: ${formatProblem(warning)}`);
-  const scope = path === "" ? `${files} ${files === 1 ? "file" : "files"}` : path;
+  const scope = path === "" ? `${files} ${files === 1 ? "file" : "files"}` : safe(path);
   tell(wrong.length > 0 ? `${scope}: ${wrong.length} problems` : `${scope}: fine`);
   return wrong.length;
 }

@@ -8,6 +8,7 @@
  * @module
  */
 import { z } from "zod";
+import { LINE } from "./patterns.ts";
 import { DURATION, MAX_DURATION_MS, parseDuration } from "./duration.ts";
 
 /** A map with exactly these keys. */
@@ -37,8 +38,7 @@ export function text(description: string, wanted: string, pattern: RegExp, max =
 
 /** One line of free text. */
 export function line(description: string, max = 1000) {
-  // deno-lint-ignore no-control-regex
-  return text(description, "one line of text", /^[^\u0000-\u001f\u007f]+$/, max);
+  return text(description, "one line of text without control characters", LINE, max);
 }
 
 /** A whole number within bounds. */

@@ -13,8 +13,11 @@ export interface Finding {
   readonly path: Path;
   readonly what: "key" | "value";
   readonly message: string;
-  readonly hint?: string;
+  readonly hint?: Hint;
 }
+
+/** A hint, or how to find one: that takes time, and most of a thousand problems are never shown. */
+export type Hint = string | (() => string | undefined);
 
 type Issue = z.core.$ZodIssue;
 
@@ -59,9 +62,13 @@ function explainOne(issue: Issue, checked: Checked): Finding[] {
 /** The finding for a key that the schema does not know. */
 export function unknownKey(parent: Path, key: string, known: readonly string[]): Finding {
   const where = parent.length === 0 ? "" : ` in \`${showPath(parent)}\``;
-  const hint = didYouMean(key, known);
-  const message = `unknown key \`${plain(key)}\`${where}`;
-  return { path: [...parent, key], what: "key", message, ...(hint === undefined ? {} : { hint }) };
+  const hint = () => didYouMean(key, known);
+  return {
+    path: [...parent, key],
+    what: "key",
+    message: `unknown key \`${plain(key)}\`${where}`,
+    hint,
+  };
 }
 
 function wrongValue(issue: Issue, path: Path, checked: Checked): Finding {

@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { MAX_DURATION_MS } from "./duration.ts";
 import type { Activation } from "./node.ts";
 import type { DeclaredNode } from "./nodes.ts";
 import { machineShape, nodeShape } from "./schema.ts";
@@ -159,7 +160,9 @@ const HARDWARE: Readonly<Record<string, string>> = {
 };
 
 function hardwareOf(old: Values): Values {
-  const known = Object.entries(old).filter(([key, value]) => key in HARDWARE && value !== null);
+  const known = Object.entries(old).filter(([key, value]) =>
+    Object.hasOwn(HARDWARE, key) && value !== null
+  );
   return Object.fromEntries(known.map(([key, value]) => [HARDWARE[key]!, value]));
 }
 
@@ -181,7 +184,7 @@ function resolve(value: unknown, path: Path, machine: Machine): unknown {
 function readEnvironment(top: Values, report: Report): Record<string, Activation> {
   const conda = sectionOf(top, "environment")["conda_env"];
   if (conda === undefined || conda === null) return {};
-  if (typeof conda === "string" && /^[\w./~+-]+$/.test(conda)) {
+  if (typeof conda === "string" && /^(?!-)[\w./~+-]+$/.test(conda)) {
     return { default: { kind: "conda", env: conda } };
   }
   report.problem(["environment", "conda_env"], "`environment.conda_env` must be a name");
@@ -190,9 +193,10 @@ function readEnvironment(top: Values, report: Report): Record<string, Activation
 
 function readCommunication(old: Values, report: Report): Legacy["communication"] {
   const { backend, timeout_seconds: seconds } = old;
-  if (seconds !== undefined && (typeof seconds !== "number" || seconds <= 0)) {
+  const most = MAX_DURATION_MS / 1000;
+  if (seconds !== undefined && !(typeof seconds === "number" && seconds > 0 && seconds <= most)) {
     const message = "`cluster.communication.timeout_seconds` must be a number of seconds";
-    report.problem(["cluster", "communication", "timeout_seconds"], message);
+    report.problem(["cluster", "communication", "timeout_seconds"], message, "at most a year");
   }
   return {
     ...(typeof backend === "string" ? { backend } : {}),

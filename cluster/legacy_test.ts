@@ -82,3 +82,10 @@ environmnt: 2
     "c.yaml:5:1: unknown key `environmnt` (did you mean `environment`?)",
   ]);
 });
+
+Deno.test("what objects inherit is no key, and a time-out has an end", () => {
+  const read = (text: string) => parseCluster("cluster.yaml", new TextEncoder().encode(text));
+  assert.ok(read("cluster: {master: {hostname: h, hardware: {constructor: 1}}}\n").ok);
+  const endless = read("cluster: {master: {hostname: h}, communication: {timeout_seconds: 1e308}}");
+  assert.ok(!endless.ok && /number of seconds/.test(endless.problems[0]?.message ?? ""));
+});

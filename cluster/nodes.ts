@@ -9,7 +9,7 @@ import { NODE_NAME } from "./patterns.ts";
 import { expandRange } from "./ranges.ts";
 import type { Report } from "./report.ts";
 import { MAX_NODES, nodeShape, poolShape } from "./schema.ts";
-import type { Path } from "./show.ts";
+import { type Path, showValue } from "./show.ts";
 import { didYouMean } from "./suggest.ts";
 
 /** The fields of a shape as parsed. */
@@ -30,12 +30,18 @@ export function readNodes(list: unknown, report: Report): DeclaredNode[] {
 
 /** Entries of `pools:`, each name of each range a node of its own. */
 export function readPools(list: unknown, report: Report): DeclaredNode[] {
-  return readList(list, "pools", poolShape, report).flatMap(({ fields, path }) => {
-    const { name: pool, nodes, ...machine } = fields;
+  const declared: DeclaredNode[] = [];
+  for (const { fields, path } of readList(list, "pools", poolShape, report)) {
+    // A field that is wrong has a problem of its own and is missing here.
+    const { name: pool, nodes = [], ...machine } = fields;
     const labels = { pool, ...machine.labels };
-    return poolNames(nodes, [...path, "nodes"], report)
-      .map((name) => ({ fields: { ...machine, labels, name }, path }));
-  });
+    for (const name of poolNames(nodes, [...path, "nodes"], report)) {
+      declared.push({ fields: { ...machine, labels, name }, path });
+    }
+    // A thousand pools of ten thousand nodes are one problem, and not ten million nodes.
+    if (declared.length > MAX_NODES) break;
+  }
+  return declared;
 }
 
 function poolNames(nodes: string | string[], path: Path, report: Report): string[] {
@@ -49,8 +55,9 @@ function poolNames(nodes: string | string[], path: Path, report: Report): string
     const wrong = expanded.names.find((name) => !NODE_NAME.test(name));
     if (wrong !== undefined) {
       const hint = "lower-case letters, digits, `.` and `-`, at most 63 characters";
-      report.problem(path, `${JSON.stringify(wrong)} cannot be the name of a node`, hint);
+      report.problem(path, `${showValue(wrong)} cannot be the name of a node`, hint);
     } else for (const name of expanded.names) names.push(name);
+    if (names.length > MAX_NODES) break;
   }
   if (names.length <= MAX_NODES) return names;
   report.problem(path, `more than ${MAX_NODES} names`);
@@ -95,7 +102,7 @@ export function checkNodes(
     checkConnection(fields, path, report);
     const { activate } = fields;
     if (activate !== undefined && environments && !environments.includes(activate)) {
-      const hint = didYouMean(activate, environments) ?? "list it under `environments:`";
+      const hint = () => didYouMean(activate, environments) ?? "list it under `environments:`";
       report.problem([...path, "activate"], `no environment is named \`${activate}\``, hint);
     }
     if (fields.local && fields.address === undefined && nodes.length > 1) {

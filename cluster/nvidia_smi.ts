@@ -27,6 +27,11 @@ export interface AppRow {
   readonly usedMiB: number | null;
 }
 
+/** Most GPUs of one machine; a DGX has 16. */
+const MAX_GPUS = 256;
+/** Most processes on the GPUs of one machine. */
+const MAX_APPS = 10_000;
+
 /**
  * Parses `--query-gpu=uuid,index,name,memory.total,memory.used,utilization.gpu,temperature.gpu,`
  * `power.draw,ecc.errors.uncorrected.volatile.total --format=csv,noheader,nounits`.
@@ -34,6 +39,7 @@ export interface AppRow {
 export function parseGpus(csv: string): Parsed<GpuRow> {
   const lines = contentLines(csv);
   if (lines.length === 0) return problem("nvidia-smi printed no GPU and no error");
+  if (lines.length > MAX_GPUS) return tooMany(lines, "GPUs", MAX_GPUS);
   const parsed = parseLines(lines, parseGpuLine);
   if (parsed.kind === "problem") return parsed;
   const uuids = new Set(parsed.rows.map((row) => row.uuid));
@@ -46,7 +52,13 @@ export function parseGpus(csv: string): Parsed<GpuRow> {
  * Nothing printed means no process.
  */
 export function parseApps(csv: string): Parsed<AppRow> {
-  return parseLines(contentLines(csv), parseAppLine);
+  const lines = contentLines(csv);
+  if (lines.length > MAX_APPS) return tooMany(lines, "processes", MAX_APPS);
+  return parseLines(lines, parseAppLine);
+}
+
+function tooMany(lines: readonly string[], what: string, most: number) {
+  return problem(`nvidia-smi: ${lines.length} lines of ${what}; at most ${most} are read`);
 }
 
 function parseLines<T>(lines: readonly string[], parse: (line: string) => T | null): Parsed<T> {
@@ -64,15 +76,16 @@ function parseGpuLine(line: string): GpuRow | null {
   if (cells.length < 9) return null;
   const [uuid = "", indexText = ""] = cells;
   const [total, used, utilisation, temperature, power, ecc] = cells.slice(-6).map(number);
-  const index = number(indexText);
-  if (!isUuid(uuid) || index === null || index === undefined) return null;
+  if (!isUuid(uuid) || !/^\d{1,4}$/.test(indexText)) return null;
   if (
     total === undefined || used === undefined || utilisation === undefined ||
     temperature === undefined || power === undefined || ecc === undefined
   ) return null;
+  // A negative amount would look like free memory.
+  if ([total, used, utilisation, ecc].some((amount) => amount !== null && amount < 0)) return null;
   return {
     uuid,
-    index,
+    index: Number(indexText),
     model: cells.slice(2, -6).join(", "),
     memoryTotalMiB: total,
     memoryUsedMiB: used,
@@ -89,7 +102,7 @@ function parseAppLine(line: string): AppRow | null {
   if (!match) return null;
   const [, uuid = "", pid = "", name = "", memory = ""] = match;
   const usedMiB = number(memory.trim());
-  if (!isUuid(uuid.trim()) || usedMiB === undefined) return null;
+  if (!isUuid(uuid.trim()) || usedMiB === undefined || (usedMiB ?? 0) < 0) return null;
   return { uuid: uuid.trim(), pid: Number(pid), name: name.trim(), usedMiB };
 }
 
@@ -97,7 +110,7 @@ function parseAppLine(line: string): AppRow | null {
 function number(cell: string): number | null | undefined {
   if (/^\[[^\]]*\]$|^N\/A$|^ERR!$|^Unknown Error$/i.test(cell)) return null;
   // `nounits` has not always been honoured for every field.
-  const match = /^(-?\d+(?:\.\d+)?)(?: ?(?:MiB|W|%|C))?$/.exec(cell);
+  const match = /^(-?\d{1,15}(?:\.\d{1,15})?)(?: ?(?:MiB|W|%|C))?$/.exec(cell);
   return match ? Number(match[1]) : undefined;
 }
 

@@ -105,3 +105,21 @@ Deno.test("a process line that cannot be read is a problem", () => {
     assert.equal(parseApps(csv).kind, "problem", csv);
   }
 });
+
+Deno.test("amounts that cannot be are a problem", () => {
+  const row = (index: string, memory: string) => `GPU-1, ${index}, X, 1, ${memory}, 1, 1, 1, 1`;
+  assert.equal(parseGpus(row("0", "1")).kind, "rows");
+  for (const memory of ["-99999", "9".repeat(400)]) {
+    assert.equal(parseGpus(row("0", memory)).kind, "problem", memory);
+  }
+  for (const index of ["-1", "0.5", "99999999999"]) {
+    assert.equal(parseGpus(row(index, "1")).kind, "problem", index);
+  }
+  assert.equal(parseApps("GPU-1, 5, x, -3").kind, "problem");
+});
+
+Deno.test("a list without an end is a problem", () => {
+  const gpus = Array.from({ length: 300 }, (_, i) => `GPU-${i}, ${i}, X, 1, 1, 1, 1, 1, 1`);
+  assert.match(JSON.stringify(parseGpus(gpus.join("\n"))), /300 lines of GPUs; at most 256/);
+  assert.match(JSON.stringify(parseApps("GPU-1, 5, x, 3\n".repeat(10_001))), /at most 10000/);
+});

@@ -163,3 +163,34 @@ Deno.test("values that could become ssh options or shell words are refused", () 
     assert.equal(problems(`nodes:\n- name: a\n  ${line}\n`).length, 1, line);
   }
 });
+
+Deno.test("a file that would make millions of nodes is one problem, at once", () => {
+  const pools = Array.from({ length: 1000 }, (_, i) => ` - {name: p${i}, nodes: "n[1-10000]"}`);
+  assert.deepEqual(problems(`pools:\n${pools.join("\n")}`).at(0), "1:1: more than 10000 nodes");
+  const names = Array.from({ length: 900 }, () => '"n[1-10000]"').join(", ");
+  assert.match(problems(`pools: [{name: p, nodes: [${names}]}]`).join(), /more than 10000/);
+});
+
+Deno.test("a name in a range is echoed without its effects", () => {
+  const [first = ""] = problems('pools: [{name: p, nodes: ["\\u202e\\eM\\x9b"]}]\n');
+  assert.match(first, /^1:26: "\\u202e\\u001bM\\u009b" cannot be the name of a node/);
+});
+
+Deno.test("one line of text holds no characters that reorder it or move a cursor", () => {
+  for (const escape of ["\\x9b", "\\u202e", "\\u2028", "\\e"]) {
+    assert.match(
+      problems(`cluster: {name: "a${escape}"}\nnodes: [{name: n1}]\n`)[0] ?? "",
+      /^1:17: `cluster.name` must be one line of text without control characters/,
+    );
+  }
+});
+
+Deno.test("a pool without names, or with wrong ones, is a problem and no crash", () => {
+  assert.deepEqual(problems("pools: [{name: p}]\n"), [
+    "1:9: `pools[0].nodes` is missing " +
+    "(it must be node names such as `gpu[001-128]`, or a list of them)",
+  ]);
+  for (const nodes of ["7", "[]", "[1]", "{a: b}", `"${"x".repeat(1001)}"`]) {
+    assert.match(problems(`pools: [{name: p, nodes: ${nodes}}]\n`)[0] ?? "", /pools\[0\]\.nodes/);
+  }
+});

@@ -15,8 +15,9 @@ export const USER = /^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/;
 /** A network interface. */
 export const INTERFACE = /^[A-Za-z0-9_][A-Za-z0-9_.:@-]{0,14}$/;
 /** Absolute, or from the home of the node's user; no control characters, no `..`. */
-// deno-lint-ignore no-control-regex
-export const NODE_PATH = /^(?!.*(?:^|\/)\.\.(?:\/|$))(?:\/|~(?:\/|$))[^\u0000-\u001f\u007f]*$/;
+export const NODE_PATH =
+  // deno-lint-ignore no-control-regex
+  /^(?!.*(?:^|\/)\.\.(?:\/|$))(?:\/|~(?:\/|$))[^\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*$/;
 /** A program by name or path: what a remote shell takes as one word. */
 export const PROGRAM = /^[A-Za-z0-9_./~][A-Za-z0-9_./~+-]*$/;
 /** The name of an environment, queue or cluster pool. */
@@ -27,6 +28,10 @@ export const LABEL_KEY = /^[A-Za-z0-9](?:[A-Za-z0-9_./-]{0,61}[A-Za-z0-9])?$/;
 export const LABEL_VALUE = /^[A-Za-z0-9_.:-]{0,63}$/;
 /** An environment variable that people may set; `UGRO_…` is ours. */
 export const ENV_NAME = /^(?!UGRO_)[A-Za-z_][A-Za-z0-9_]{0,127}$/;
+/** One line that is the same to a reader and to a program: no controls, no marks that reorder. */
+export const LINE =
+  // deno-lint-ignore no-control-regex
+  /^[^\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+$/;
 /** What an environment variable may hold: anything but NUL. */
 // deno-lint-ignore no-control-regex
 export const ENV_VALUE = /^[^\u0000]*$/;

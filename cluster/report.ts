@@ -4,7 +4,7 @@
  * @module
  */
 import type { z } from "zod";
-import { explain, type Finding, unknownKey } from "./issues.ts";
+import { explain, type Finding, type Hint, unknownKey } from "./issues.ts";
 import type { Parsed, Problem } from "./problem.ts";
 import type { Path } from "./show.ts";
 import { sortProblems, type YamlFile } from "./yaml.ts";
@@ -12,10 +12,13 @@ import { sortProblems, type YamlFile } from "./yaml.ts";
 /** Values of the fields that were right; the wrong ones are missing. */
 export type Read<S> = { [K in keyof S]?: S[K] extends z.ZodType ? z.output<S[K]> : never };
 
+/** A problem whose hint is only found if it is shown. */
+type Noted = Omit<Problem, "hint"> & { readonly hint?: Hint };
+
 /** The problems and warnings of one file. */
 export class Report {
-  readonly #problems: Problem[] = [];
-  readonly #warnings: Problem[] = [];
+  readonly #problems: Noted[] = [];
+  readonly #warnings: Noted[] = [];
 
   constructor(readonly source: YamlFile) {}
 
@@ -25,12 +28,12 @@ export class Report {
   }
 
   /** Notes a problem with the value (or the key) at `path`. */
-  problem(path: Path, message: string, hint?: string, what: "value" | "key" = "value"): void {
+  problem(path: Path, message: string, hint?: Hint, what: "value" | "key" = "value"): void {
     this.#problems.push(this.#locate({ path, message, what, ...(hint ? { hint } : {}) }));
   }
 
   /** Notes something that is worth knowing and stops nothing. */
-  warn(path: Path, message: string, hint?: string, what: "value" | "key" = "value"): void {
+  warn(path: Path, message: string, hint?: Hint, what: "value" | "key" = "value"): void {
     this.#warnings.push(this.#locate({ path, message, what, ...(hint ? { hint } : {}) }));
   }
 
@@ -71,15 +74,23 @@ export class Report {
 
   /** The value with its warnings when nothing was wrong; else the problems, sorted and bounded. */
   finish<T>(value: () => T): Parsed<T> {
-    if (!this.clean) return { ok: false, problems: sortProblems(this.#problems) };
-    return { ok: true, value: value(), warnings: sortProblems(this.#warnings) };
+    if (!this.clean) return { ok: false, problems: shown(this.#problems) };
+    return { ok: true, value: value(), warnings: shown(this.#warnings) };
   }
 
-  #locate(finding: Finding): Problem {
+  #locate(finding: Finding): Noted {
     const { path, what, message, hint } = finding;
     const place = this.source.place(path, what);
     return { file: this.source.file, ...place, message, ...(hint === undefined ? {} : { hint }) };
   }
+}
+
+/** Those that are shown, in order, with their hints. */
+function shown(noted: readonly Noted[]): Problem[] {
+  return sortProblems(noted).map(({ hint, ...problem }) => {
+    const found = typeof hint === "function" ? hint() : hint;
+    return found === undefined ? problem : { ...problem, hint: found };
+  });
 }
 
 /** The top of a file as a map, or the reason why it is none. */

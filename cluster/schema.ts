@@ -113,7 +113,11 @@ export const poolShape = {
 const activationSchema = z.union([
   map({ venv: nodePath("Folder of the virtual environment.") }),
   map({
-    conda: text("Name or folder of a conda environment.", "an environment name", /^[\w./~+-]+$/),
+    conda: text(
+      "Name or folder of a conda environment.",
+      "an environment name",
+      /^(?!-)[\w./~+-]+$/,
+    ),
     root: nodePath("Where conda is installed.").exactOptional(),
   }),
   map({

@@ -6,8 +6,11 @@
  *
  * @module
  */
+import { plain } from "./show.ts";
 
 const MAX_LENGTH = 64;
+/** Most known words that are compared: a hint is worth no second of computing. */
+const MAX_COMPARED = 1000;
 const MAX_LISTED = 12;
 
 /** Edits (insert, delete, change, swap neighbours) between two short words. */
@@ -39,23 +42,25 @@ export function nearest(word: string, known: readonly string[]): string | undefi
   const wanted = folded(word);
   let best: string | undefined;
   let bestDistance = Infinity;
-  for (const candidate of known) {
+  for (const candidate of known.slice(0, MAX_COMPARED)) {
     if (candidate.length > MAX_LENGTH) continue;
     const distance = editDistance(wanted, folded(candidate));
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }
   if (bestDistance <= Math.max(1, Math.floor(wanted.length / 3))) return best;
   // `ssh_port` for `port`, `hostname` for `host`.
-  const inside = known.filter((k) => k.length >= 4 && wanted.includes(folded(k)));
+  const inside = known.slice(0, MAX_COMPARED).filter((k) =>
+    k.length >= 4 && wanted.includes(folded(k))
+  );
   return inside.sort((a, b) => b.length - a.length)[0];
 }
 
 /** A hint for a word that is not among `known`: the likely one, or all of them when they are few. */
 export function didYouMean(word: string, known: readonly string[]): string | undefined {
   const found = nearest(word, known);
-  if (found !== undefined) return `did you mean \`${found}\`?`;
+  if (found !== undefined) return `did you mean \`${plain(found)}\`?`;
   if (known.length === 0 || known.length > MAX_LISTED) return undefined;
-  return `known here: ${known.map((k) => `\`${k}\``).join(", ")}`;
+  return `known here: ${known.map((k) => `\`${plain(k)}\``).join(", ")}`;
 }
 
 function folded(word: string): string {

@@ -21,3 +21,14 @@ Deno.test("without a likely word the known ones are listed, when they are few", 
   assert.equal(didYouMean("x", []), undefined);
   assert.equal(didYouMean("x".repeat(10_000), ["alpha"]), "known here: `alpha`");
 });
+
+Deno.test("known words come from people's files, and are shown without their effects", () => {
+  assert.equal(didYouMean("x", ["a\nb\u202e"]), "known here: `a\\u000ab\\u202e`");
+  assert.equal(didYouMean("ab", ["a\x1bb"]), "did you mean `a\\u001bb`?");
+});
+
+Deno.test("a hint takes no time among a hundred thousand words", () => {
+  const known = Array.from({ length: 100_000 }, (_, i) => `word-number-${i}`);
+  assert.equal(nearest("word-number-x", known), "word-number-0");
+  assert.equal(nearest("wor", known.slice(1000)), undefined);
+});

@@ -50,11 +50,22 @@ export interface YamlFile {
   written(path: Path): string | undefined;
 }
 
+/** How a file is read. */
+export interface Reading {
+  readonly maxBytes: number;
+  /** Words and punctuation marks; this bounds the time. */
+  readonly maxLexemes: number;
+  /** A program wrote it: what people would not expect of texts and numbers may be there. */
+  readonly byProgram: boolean;
+}
+
+const BY_PEOPLE: Reading = { maxBytes: MAX_FILE_BYTES, maxLexemes: MAX_LEXEMES, byProgram: false };
+
 /** Reads one YAML file. */
-export function parseYaml(file: string, bytes: Uint8Array): Parsed<YamlFile> {
-  const text = decodeText(file, bytes, MAX_FILE_BYTES);
+export function parseYaml(file: string, bytes: Uint8Array, reading = BY_PEOPLE): Parsed<YamlFile> {
+  const text = decodeText(file, bytes, reading.maxBytes);
   if (!text.ok) return text;
-  const lines = new LineCounter();
+  const lines = linesOf(text.value);
   const problems: Problem[] = [];
   const complain = (offset: number, message: string, hint?: string) => {
     const { line, col } = lines.linePos(offset);
@@ -62,8 +73,8 @@ export function parseYaml(file: string, bytes: Uint8Array): Parsed<YamlFile> {
     problems.push({ ...place, message, ...(hint === undefined ? {} : { hint }) });
   };
   try {
-    const doc = compose(text.value, lines, complain);
-    const value = doc === undefined ? null : toPlain(doc.contents, complain);
+    const doc = compose(text.value, complain, reading.maxLexemes);
+    const value = doc === undefined ? null : toPlain(doc.contents, complain, reading.byProgram);
     if (problems.length === 0 && doc !== undefined) {
       return { ok: true, value: locate(file, value, doc, lines), warnings: [] };
     }
@@ -74,7 +85,9 @@ export function parseYaml(file: string, bytes: Uint8Array): Parsed<YamlFile> {
 }
 
 /** By place, the first `MAX_PROBLEMS`, without repetitions. */
-export function sortProblems(problems: readonly Problem[]): Problem[] {
+export function sortProblems<P extends Pick<Problem, "line" | "column" | "message">>(
+  problems: readonly P[],
+): P[] {
   const sorted = [...problems].sort((a, b) => a.line - b.line || a.column - b.column);
   const fresh = sorted.filter((p, i) =>
     i === 0 || p.line !== sorted[i - 1]!.line || p.column !== sorted[i - 1]!.column ||
@@ -85,8 +98,22 @@ export function sortProblems(problems: readonly Problem[]): Problem[] {
 
 type Complain = (offset: number, message: string, hint?: string) => void;
 
-function compose(text: string, lines: LineCounter, complain: Complain): Document | undefined {
-  const tokens = tokenise(text, lines, complain);
+/** Where lines begin. The parser, when it has lost its way, does not count all of them. */
+function linesOf(text: string): LineCounter {
+  const lines = new LineCounter();
+  lines.addNewLine(0);
+  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) {
+    lines.addNewLine(at + 1);
+  }
+  return lines;
+}
+
+function compose(
+  text: string,
+  complain: Complain,
+  maxLexemes: number,
+): Document | undefined {
+  const tokens = tokenise(text, complain, maxLexemes);
   if (tokens === undefined) return undefined;
   const composer = new Composer({ schema: "core", uniqueKeys: false, prettyErrors: false });
   let first: Document | undefined;
@@ -106,13 +133,16 @@ function compose(text: string, lines: LineCounter, complain: Complain): Document
   return first;
 }
 
-function tokenise(text: string, lines: LineCounter, complain: Complain): CST.Token[] | undefined {
+function tokenise(
+  text: string,
+  complain: Complain,
+  maxLexemes: number,
+): CST.Token[] | undefined {
   const tokens: CST.Token[] = [];
-  const parser = new Parser(lines.addNewLine);
-  lines.addNewLine(0);
+  const parser = new Parser();
   let lexemes = 0;
   for (const lexeme of new Lexer().lex(text)) {
-    if (++lexemes > MAX_LEXEMES) {
+    if (++lexemes > maxLexemes) {
       complain(0, "the file has too many parts", "split it, or keep data elsewhere");
       return undefined;
     }

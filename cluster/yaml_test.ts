@@ -105,3 +105,22 @@ Deno.test("all problems of a file come at once and in order", () => {
     "4:4",
   ]);
 });
+
+Deno.test("half of a character is refused", () => {
+  assert.match(problems('a: "\\ud800"')[0]!, /^f\.yaml:1:4: text must not contain half/);
+});
+
+Deno.test("places are right even where the parser has lost its way", () => {
+  // After a bracket without a partner it does not count the lines inside quotes.
+  const places = problems('a: b\n}\n"x\n y\n z" q\n- w\n').map((one) => one.split(":")[1]);
+  assert.deepEqual(places, ["2", "3", "5"]);
+});
+
+Deno.test("a key is found among forty thousand without a search through all", () => {
+  const text = Array.from({ length: 40_000 }, (_, i) => `k${i}: ${i}`).join("\n");
+  const read = parseYaml("f.yaml", bytes(text));
+  assert(read.ok);
+  const startedMs = performance.now();
+  for (let i = 0; i < 40_000; i++) assert.equal(read.value.place([`k${i}`]).line, i + 1);
+  assert.ok(performance.now() - startedMs < 5000, "quadratic");
+});

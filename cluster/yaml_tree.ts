@@ -10,16 +10,23 @@ import { plain } from "./show.ts";
 /** Called for each problem with the offset of the text that it is about. */
 export type Complain = (offset: number, message: string, hint?: string) => void;
 
-/** The plain value of a node; problems go to `complain`, and the value goes on without them. */
-export function toPlain(node: unknown, complain: Complain): unknown {
+/**
+ * The plain value of a node; problems go to `complain`, and the value goes on without them.
+ * `byProgram` spares texts and numbers the checks for what people write by mistake.
+ */
+export function toPlain(node: unknown, complain: Complain, byProgram = false): unknown {
   const { tag } = (node ?? {}) as { tag?: string };
   if (tag !== undefined) {
     complain(startOf(node), "tags (`!name`) are not allowed", "remove the tag");
     return null;
   }
-  if (isScalar(node)) return scalarToPlain(node.value, node.source, startOf(node), complain);
-  if (isMap(node)) return mapToPlain(node, complain);
-  if (isSeq(node)) return node.items.map((item) => toPlain(item, complain));
+  if (isScalar(node)) {
+    if (byProgram) return node.value ?? null;
+    if (typeof node.value === "string") return textToPlain(node.value, startOf(node), complain);
+    return scalarToPlain(node.value, node.source, startOf(node), complain);
+  }
+  if (isMap(node)) return mapToPlain(node, complain, byProgram);
+  if (isSeq(node)) return node.items.map((item) => toPlain(item, complain, byProgram));
   if (isAlias(node)) {
     complain(startOf(node), "aliases (`*name`) are not allowed", "write the value out again");
   }
@@ -37,23 +44,40 @@ export function startOf(node: unknown): number {
   return (node as Node | null)?.range?.[0] ?? 0;
 }
 
-/** The pair of a map whose key reads `key`. */
+const indexes = new WeakMap<YAMLMap, ReadonlyMap<string, Pair>>();
+
+/** The pair of a map whose key reads `key`; a map of 40,000 keys is searched once. */
 export function pairOf(map: YAMLMap, key: string): Pair | undefined {
-  return map.items.find((pair) => keyText(pair.key) === key);
+  const index = indexes.get(map) ?? indexOf(map);
+  indexes.set(map, index);
+  return index.get(key);
 }
 
-function mapToPlain(map: YAMLMap, complain: Complain): Record<string, unknown> {
+function indexOf(map: YAMLMap): ReadonlyMap<string, Pair> {
+  const index = new Map<string, Pair>();
+  for (const pair of map.items) {
+    const key = keyText(pair.key);
+    if (key !== undefined && !index.has(key)) index.set(key, pair);
+  }
+  return index;
+}
+
+function mapToPlain(
+  map: YAMLMap,
+  complain: Complain,
+  byProgram: boolean,
+): Record<string, unknown> {
   const value: Record<string, unknown> = {};
   const seen = new Set<string>();
   for (const pair of map.items) {
     const key = keyText(pair.key);
     const at = startOf(pair.key ?? pair.value);
-    const child = toPlain(pair.value, complain);
+    const child = toPlain(pair.value, complain, byProgram);
     if (key === undefined) {
       complain(at, "a key must be a word", "put text with `{`, `[` or `?` in quotes");
     } else if (key === "<<") {
       complain(at, "merge keys (`<<`) are not allowed", "write the keys out again");
-    } else if (key === "__proto__" || key.includes("\0")) {
+    } else if (key === "__proto__" || key.includes("\0") || !key.isWellFormed()) {
       complain(at, `\`${plain(key)}\` cannot be a key`);
     } else if (seen.has(key)) {
       complain(at, `\`${plain(key)}\` is written twice`, "keep one of the two");
@@ -65,15 +89,22 @@ function mapToPlain(map: YAMLMap, complain: Complain): Record<string, unknown> {
   return value;
 }
 
+function textToPlain(text: string, at: number, complain: Complain): string {
+  if (text.includes("\0")) complain(at, "text must not contain a NUL character");
+  if (!text.isWellFormed()) {
+    const hint = "`\\ud800` to `\\udfff` are halves";
+    complain(at, "text must not contain half of a character", hint);
+  }
+  return text;
+}
+
 function scalarToPlain(
   value: unknown,
   source: string | undefined,
   at: number,
   complain: Complain,
 ): unknown {
-  if (typeof value === "string" && value.includes("\0")) {
-    complain(at, "text must not contain a NUL character");
-  } else if (typeof value === "number") {
+  if (typeof value === "number") {
     const whole = /^[-+]?\d+$/.test(source ?? "");
     if (!Number.isFinite(value) || (whole && !Number.isSafeInteger(value))) {
       const shown = plain(source ?? String(value));

@@ -65,9 +65,11 @@ function fill(template: string, path: Path, context: FillContext): string {
   if (filled.unknown === undefined) {
     report.problem(path, "a brace stands alone", "write `{{` and `}}` for braces themselves");
   } else {
-    const known = ["job", ...namesOf(context.config, [])];
-    const hint = didYouMean(filled.unknown, known) ?? "write `{{` and `}}` for braces themselves";
-    report.problem(path, `\`{${plain(filled.unknown)}}\` has no value`, hint);
+    const { unknown } = filled;
+    const hint = () =>
+      didYouMean(unknown, ["job", ...namesOf(context.config, [])]) ??
+        "write `{{` and `}}` for braces themselves";
+    report.problem(path, `\`{${plain(unknown)}}\` has no value`, hint);
   }
   return "";
 }

@@ -17,11 +17,14 @@ export function canonicalJson(value: unknown): string {
 
 /**
  * SHA-256 in hex of everything in a manifest that decides what runs. Defaults are left out: who
- * edits them means the jobs to come, not those that run.
+ * edits them means the jobs to come, not those that run. So are the values of secrets: a new token
+ * is for the next attempt.
  */
 export function specDigest(spec: JobSpec): string {
-  const { resources, program, code, workdir, env, activate, launcher, checkpoint, written } = spec;
+  const { resources, program, code, workdir, env, secrets, activate, launcher } = spec;
+  const { checkpoint, written } = spec;
   const what = program.kind === "command" ? program.kind : program;
-  const decisive = { resources, what, code, workdir, env, activate, launcher, checkpoint, written };
+  const run = { resources, what, code, workdir, env, secrets, activate, launcher };
+  const decisive = { ...run, checkpoint, written };
   return createHash("sha256").update(canonicalJson(decisive)).digest("hex");
 }

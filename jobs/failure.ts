@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { cutText, withoutControls } from "../cluster/show.ts";
 import type { RunRecord } from "./run.ts";
 import type { Failure } from "./status.ts";
 
@@ -26,11 +27,21 @@ export function countsAsRetry(failure: Failure): boolean {
   return !INFRASTRUCTURE.has(failure.class);
 }
 
+/** Errors of the system that pass, as Python tells them: I/O, memory, open files, disk, quota. */
+const PASSING = /\[Errno (5|11|12|23|24|28|122)\]/;
+
 function classOf(run: RunRecord): string {
   if (run.state === "lost" || run.exit?.reason === "lost") return "supervisor-lost";
-  if (run.exit?.reason === "start-failed") return "start-failed";
+  if (run.exit?.reason === "start-failed") return classOfStart(run.exit.message ?? "");
   if (run.exit?.signal !== null && run.exit?.signal !== undefined) return "killed";
   return "exit-code";
+}
+
+/** A program that is not there stays away; a full disk does not stay full. */
+function classOfStart(message: string): string {
+  const error = PASSING.exec(message)?.[1];
+  if (error === undefined) return "start-failed";
+  return error === "28" || error === "122" ? "disk-full" : "node-trouble";
 }
 
 function describe(run: RunRecord): string {
@@ -54,9 +65,7 @@ function evidence(run: RunRecord): number {
 
 /** Replaces control characters and bounds a text that came from a node. */
 export function cleanText(text: string, max = MAX_MESSAGE): string {
-  // deno-lint-ignore no-control-regex
-  const clean = text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e]/g, "\ufffd");
-  return clean.length > max ? `${clean.slice(0, max - 1)}…` : clean;
+  return cutText(withoutControls(text.slice(0, 2 * max)), max);
 }
 
 /**

@@ -61,6 +61,11 @@ Deno.test("how a run ended decides its class", () => {
   assert.equal(classOf(0, {}), "exit-code");
   assert.equal(classOf(0, { code: null, signal: 9 }), "killed");
   assert.equal(classOf(0, { code: null, reason: "start-failed" }), "start-failed");
+  const startFailed = (message: string) =>
+    classOf(0, { code: null, reason: "start-failed", message });
+  assert.equal(startFailed("Cannot start: [Errno 28] No space left on device"), "disk-full");
+  assert.equal(startFailed("Cannot start: /x cannot be made: [Errno 5] I/O"), "node-trouble");
+  assert.equal(startFailed("Cannot start: [Errno 2] No such file: 'train'"), "start-failed");
   assert.equal(classOf(0, { code: null, reason: "lost" }), "supervisor-lost");
   assert.equal(classOf(0, {}, { state: "lost", exit: null }), "supervisor-lost");
 });

@@ -26,6 +26,19 @@ export type Code =
   /** Another repository at a revision. */
   | { readonly kind: "git"; readonly url: string; readonly rev: string };
 
+/**
+ * Where the controller finds the value of a secret: in a variable `UGRO_SECRET_…` of its own, in
+ * a file of its secrets folder, or in an encrypted file of the state repository (docs/secrets.md).
+ */
+export type SecretSource =
+  /** The controller's variable `UGRO_SECRET_` + `name`. */
+  | { readonly kind: "env"; readonly name: string }
+  | { readonly kind: "file"; readonly name: string }
+  /** A file that `age` wrote; all of it is the value. */
+  | { readonly kind: "age"; readonly path: string }
+  /** A YAML or JSON file that SOPS wrote for age; `key` leads to the value. */
+  | { readonly kind: "sops"; readonly path: string; readonly key: readonly string[] };
+
 /** What a job needs. */
 export interface Resources {
   readonly nodes: number;
@@ -79,6 +92,8 @@ export interface JobSpec {
   readonly flags: readonly string[];
   readonly workdir?: string;
   readonly env: Readonly<Record<string, string>>;
+  /** Where the values of further variables are, by name; never the values. */
+  readonly secrets?: Readonly<Record<string, SecretSource>>;
   readonly activate?: string;
   readonly launcher: "torchrun" | "processes";
   /** Defaults and manifest merged; what `UGRO_CONFIG` shows the script. */
@@ -94,6 +109,21 @@ export interface JobSpec {
   readonly maxDurationMs?: number;
 }
 
+/** A secret that a job needs, and where its value is at one commit. */
+export interface NeededSecret {
+  /** The variable that the ranks get. */
+  readonly name: string;
+  readonly source: SecretSource;
+  /** Blob of the file that an `age` or `sops` source names; undefined: it is no regular file. */
+  readonly blob?: string;
+}
+
+/** Why a job is not launched although its manifest is fine. */
+export interface Blocked {
+  readonly reason: "SecretMissing";
+  readonly message: string;
+}
+
 /** A valid manifest and where it came from. */
 export interface DesiredJob {
   readonly spec: JobSpec;
@@ -102,4 +132,7 @@ export interface DesiredJob {
   readonly specDigest: string;
   /** Digest of shipped code (a git tree id), or null when the code is on the nodes. */
   readonly codeDigest: string | null;
+  readonly secrets?: readonly NeededSecret[];
+  /** Set while it must not be launched; a job that runs goes on. */
+  readonly blocked?: Blocked;
 }

@@ -16,11 +16,12 @@ import { parseYaml } from "../cluster/yaml.ts";
 import { fillArguments, type FillContext, texts } from "./arguments.ts";
 import { type Defaults } from "./defaults.ts";
 import { readTemplate, trainingFlags } from "./flags.ts";
-import type { CheckpointRule, JobName, JobSpec, Resources } from "./job.ts";
+import type { CheckpointRule, JobName, JobSpec, Resources, SecretSource } from "./job.ts";
 import { priorityOf } from "./priority.ts";
 import type { Parsed } from "./problem.ts";
 import { checkOneProgram, locate, type Located, type ProgramFields } from "./program.ts";
 import { JOB_NAME, JOB_NAME_WORDS, manifestShape } from "./schema.ts";
+import { secretsOf, withoutValues } from "./secrets.ts";
 import { mergeSections, SECTIONS, type Sections } from "./sections.ts";
 
 /** What a manifest is read against. */
@@ -48,7 +49,7 @@ export function parseManifest(
   const report = new Report(read.value);
   const top = topMap(report);
   if (top === undefined) return report.finish<JobSpec>(noValue);
-  const fields = report.fields(manifestShape, top, []);
+  const fields = report.fields(manifestShape, withoutValues(top, report), []);
   const name = nameOf(file, top, fields, report);
   const config = mergeSections(
     { training: context.cluster?.training ?? {} },
@@ -63,10 +64,12 @@ export function parseManifest(
   const flags = flagsOf(fields, report);
   const located = locate(fields as ProgramFields, argv, context, report);
   const checkpoint = checkpointOf(fields.checkpoint);
+  const secrets = secretsOf(fields as Manifest, (path) => context.hasPath(path), report);
   return report.finish<JobSpec>(() => {
     if (located === undefined || checkpoint === undefined) return noValue();
     const full = fields as Manifest;
-    const parts = { args: args ?? [], flags, config, checkpoint };
+    const given = secrets === undefined ? {} : { secrets };
+    const parts = { args: args ?? [], flags, config, checkpoint, ...given };
     return buildSpec(name as JobName, full, located, parts, context, report);
   });
 }
@@ -80,6 +83,7 @@ interface Parts {
   readonly flags: readonly string[];
   readonly config: Sections;
   readonly checkpoint: CheckpointRule;
+  readonly secrets?: Readonly<Record<string, SecretSource>>;
 }
 
 function buildSpec(

@@ -4,9 +4,10 @@
  * @module
  */
 import { z } from "zod";
-import { choice, duration, line, list, map } from "../cluster/fields.ts";
+import { choice, duration, line, list, map, record } from "../cluster/fields.ts";
 import { positiveNumber, text, textual, wholeNumber } from "../cluster/fields.ts";
-import { ENV_VALUE, NODE_PATH, NODE_PATH_WORDS, WORD } from "../cluster/patterns.ts";
+import { ENV_NAME, ENV_NAME_WORDS, ENV_VALUE } from "../cluster/patterns.ts";
+import { NODE_PATH, NODE_PATH_WORDS, WORD } from "../cluster/patterns.ts";
 import { envSchema, labelsSchema } from "../cluster/schema.ts";
 import { PRIORITIES, PRIORITY_RANGE, type PriorityWord } from "./priority.ts";
 import { type Section, SECTIONS } from "./sections.ts";
@@ -16,8 +17,9 @@ export const JOB_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 /** The words for `JOB_NAME`. */
 export const JOB_NAME_WORDS = "a name of lower-case letters, digits and `-`";
 
-// deno-lint-ignore no-control-regex
-const PATH = /^(?!-)(?!.*(?:^|\/)\.\.(?:\/|$))[^\u0000-\u001f\u007f\\]+$/;
+/** What nobody sees in a line: control characters, and marks that reorder it. */
+const UNSEEN = String.raw`\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069`;
+const PATH = new RegExp(String.raw`^(?!-)(?!.*(?:^|/)\.\.(?:/|$))[^${UNSEEN}\\]+$`);
 const PATH_WORDS = "a path without `..` and `\\` that does not begin with `-`";
 const GIT_URL =
   /^(?:https:\/\/[^\s@/]+\/\S+|ssh:\/\/(?!-)[^\s:]+(?::\d+)?\/\S+|file:\/\/\/\S+|[\w.-]+@[A-Za-z0-9][\w.-]*:[^\s-]\S*)$/;
@@ -109,8 +111,7 @@ const checkpointSchema = map({
   pattern: text(
     "Name of one checkpoint with `*` for the step.",
     "a file name with exactly one `*`, such as `step-*`",
-    // deno-lint-ignore no-control-regex
-    /^(?!-)[^*\/\u0000-\u001f\u007f]*\*[^*\/\u0000-\u001f\u007f]*$/,
+    new RegExp(String.raw`^(?!-)[^*/${UNSEEN}]*\*[^*/${UNSEEN}]*$`),
     200,
   ).prefault("step-*"),
   marker: text("File that a complete checkpoint folder holds.", PATH_WORDS, PATH, 200)
@@ -126,6 +127,52 @@ const recoverySchema = map({
   backoff: duration("Wait before the first retry; it doubles.").prefault("10s"),
   maxBackoff: duration("The longest wait.").prefault("5m"),
 });
+
+/** The most secrets of one job. */
+const MAX_SECRETS = 64;
+/** The words for the source of a secret. */
+export const SECRET_WORDS =
+  "`{env: NAME}`, `{file: NAME}`, `{age: PATH}` or `{sops: PATH, key: KEY.IN.IT}`";
+// Exactly as git lists it: relative, without empty parts, `.` or `..`.
+const TREE_PATH = String.raw`^(?![-~])(?!.*(?:^|/)\.{0,2}(?:/|$))[^${UNSEEN}\\]+`;
+const TREE_PATH_WORDS = "the path of a file of the state repository, such as `secrets/db.age`";
+const SECRET_KEY = new RegExp(String.raw`^[^.${UNSEEN}]+(?:\.[^.${UNSEEN}]+){0,31}$`);
+const secretSchema = z.union([
+  map({
+    env: text(
+      "Rest of the name of a variable of the controller: `NAME` is its `UGRO_SECRET_NAME`.",
+      "a name of letters, digits and `_`, without `UGRO_SECRET_` before it",
+      ENV_NAME,
+    ),
+  }),
+  map({
+    file: text(
+      "File in the controller's secrets folder.",
+      "the name of a file, without a folder",
+      /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/,
+    ),
+  }),
+  map({
+    age: text(
+      "File of the state repository that `age` wrote.",
+      TREE_PATH_WORDS,
+      new RegExp(`${TREE_PATH}$`),
+    ),
+  }),
+  map({
+    sops: text(
+      "File of the state repository that SOPS wrote for age.",
+      `${TREE_PATH_WORDS.replace(".age", ".yaml")}, that ends in .yaml, .yml or .json`,
+      new RegExp(String.raw`${TREE_PATH}\.(?:ya?ml|json)$`),
+    ),
+    key: text("Where the value is in it.", "keys with dots between, `hf.token`", SECRET_KEY, 1000),
+  }),
+], { error: SECRET_WORDS });
+const secretsSchema = record(ENV_NAME, ENV_NAME_WORDS, secretSchema)
+  .refine((secrets) => Object.keys(secrets).length <= MAX_SECRETS, {
+    error: `a map of at most ${MAX_SECRETS} secrets`,
+  })
+  .meta({ description: "Variables for every rank whose values are kept elsewhere." });
 
 const { min, max } = PRIORITY_RANGE;
 const words = Object.keys(PRIORITIES) as [PriorityWord, ...PriorityWord[]];
@@ -162,6 +209,7 @@ export const manifestShape = {
   workdir: text("Working folder; relative ones begin at the code.", PATH_WORDS, PATH)
     .exactOptional(),
   env: envSchema.prefault({}),
+  secrets: secretsSchema.exactOptional(),
   activate: text("Environment of `cluster.yaml`.", "the name of an environment", WORD)
     .exactOptional(),
   launcher: choice("`processes` starts ranks without torchrun.", ["torchrun", "processes"])

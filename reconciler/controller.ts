@@ -9,18 +9,20 @@ import type { Surroundings } from "../cluster/legacy.ts";
 import type { NodeSpec } from "../cluster/node.ts";
 import { DesiredReader } from "./desired.ts";
 import { type Doors, execute } from "./execute.ts";
+import { fencedFleet } from "./fenced_fleet.ts";
 import { HistoryReader } from "./history.ts";
+import type { Right } from "./leadership.ts";
 import type { Action, Desired, History, LaunchFailure, Observed, Snapshot } from "./model.ts";
 import { plan as planPass } from "./plan.ts";
-import type { CheckpointQuery, Claim, Clock, Heads } from "./ports.ts";
+import type { CheckpointQuery, Clock, Heads } from "./ports.ts";
 import { Recorder } from "./record.ts";
 import { checkpointDir } from "./resume.ts";
 
 /** What a controller needs. */
 export interface ControllerOptions extends Doors {
   readonly clock: Clock;
-  /** This controller's right to write, from `claimEpoch`. */
-  readonly claim: Claim;
+  /** This controller's right to write. */
+  readonly right: Right;
   /** What `cluster.yaml` may refer to of this machine: its name, `${USER}`, `${HOME}`. */
   readonly around?: Surroundings;
 }
@@ -64,10 +66,14 @@ export class Controller {
   #snapshot: Snapshot | undefined;
 
   constructor(options: ControllerOptions) {
-    this.#options = options;
-    this.#desiredReader = new DesiredReader(options.repository, options.around ?? {});
+    this.#options = { ...options, fleet: fencedFleet(options.fleet, options.right) };
+    this.#desiredReader = new DesiredReader(
+      options.repository,
+      options.around ?? {},
+      options.secrets,
+    );
     this.#historyReader = new HistoryReader(options.repository);
-    this.#recorder = new Recorder(options.repository, options.clock, options.log);
+    this.#recorder = new Recorder(options);
   }
 
   /** The last pass, for those who show it. */
@@ -77,13 +83,14 @@ export class Controller {
 
   /** One pass. `refresh` fetches the repository first; without it the last fetch is used. */
   async pass(refresh: boolean): Promise<PassResult> {
-    const { fleet, clock, log, claim } = this.#options;
+    const { fleet, clock, log, right } = this.#options;
     // 1. read
     const read = await this.#read(refresh);
+    if (right.deposed !== undefined) throw new DeposedError(right.deposed);
     if (!read) return { ...NOTHING, failures: 1 };
     const { desired, history } = read;
     // 2. observe
-    fleet.configure(this.#nodesInUse(desired, history), claim);
+    fleet.configure(this.#nodesInUse(desired, history), right.claim);
     const observed = await this.#observe(desired);
     // 3. plan
     const plan = planPass({ desired, observed, history, now: clock.now() });
@@ -100,9 +107,10 @@ export class Controller {
       action.kind !== "launch" || isRecorded(action, this.#history ?? history)
     );
     const done = await execute(allowed, desired.cluster, this.#options);
-    if (done.deposed) throw new DeposedError(done.deposed);
+    if (done.deposed) await this.#confirmDeposed(done.deposed);
     this.#failures = done.failures;
-    const waitsForCheckpoints = plan.needCheckpoints.length > 0 ? clock.now() : undefined;
+    const unanswered = plan.needCheckpoints.some((name) => !observed.checkpointsOf.has(name));
+    const waitsForCheckpoints = unanswered ? clock.now() : undefined;
     log(allowed.length > 0 || recorded.committed ? "info" : "debug", "pass", {
       commit: desired.commit.slice(0, 12),
       actions: plan.actions.length,
@@ -119,20 +127,37 @@ export class Controller {
     };
   }
 
+  /** A node says that a newer controller has been there. Only the lease can confirm it. */
+  async #confirmDeposed(reason: string): Promise<void> {
+    const { repository, log, right } = this.#options;
+    const askedAtMs = right.now();
+    const heads = await repository.refresh();
+    if (heads.kind === "ok") right.note(heads.value.lease, askedAtMs);
+    if (right.deposed !== undefined) throw new DeposedError(right.deposed);
+    log("warn", "a node has seen a newer epoch although the lease is ours: it was set back", {
+      reason,
+    });
+    const seen = Number(/ (\d{1,15})$/.exec(reason)?.[1]);
+    if (heads.kind === "ok" && Number.isSafeInteger(seen)) right.outgrow(seen);
+  }
+
   async #read(refresh: boolean): Promise<{ desired: Desired; history: History } | undefined> {
-    const { repository, log, claim } = this.#options;
+    const { repository, log, right } = this.#options;
     if (refresh || !this.#heads) {
+      const askedAtMs = right.now();
       const heads = await repository.refresh();
-      if (heads.kind === "ok") this.#heads = heads.value;
-      else log("warn", "cannot refresh the state repository", { reason: heads.reason });
+      if (heads.kind === "ok") {
+        this.#heads = heads.value;
+        right.note(heads.value.lease, askedAtMs);
+      } else log("warn", "cannot refresh the state repository", { reason: heads.reason });
       if (heads.kind !== "ok" && !this.#heads) return undefined;
     }
     const heads = this.#heads as Heads;
     if (!this.#history || this.#history.head !== heads.status) {
-      this.#history = await this.#historyReader.read(
-        heads.status,
-        heads.status === undefined && (claim.epoch > 1 || this.#history?.head !== undefined),
-      );
+      const gone = heads.status === undefined &&
+        (right.claim.epoch > 1 || this.#history?.head !== undefined);
+      const read = await this.#historyReader.read(heads.status, gone);
+      this.#history = isSetBack(this.#history, read) ? { ...read, lost: true } : read;
     }
     const desired = await this.#desiredReader.read(heads.desired);
     for (const note of desired.notes) log("warn", note.text, note.fields);
@@ -169,6 +194,14 @@ export class Controller {
       checkpointsOf: new Set(queries.map((query) => query.job)),
     };
   }
+}
+
+/** Somebody rewound the status branch: it has forgotten attempts that this controller knows of. */
+function isSetBack(before: History | undefined, after: History): boolean {
+  for (const [name, { attempt }] of before?.jobs ?? []) {
+    if (!after.unreadable.has(name) && (after.jobs.get(name)?.attempt ?? 0) < attempt) return true;
+  }
+  return false;
 }
 
 /** A launch may happen only when the status branch knows of its attempt. */

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { cutText, withoutControls } from "../cluster/show.ts";
 import { formatProblem } from "../jobs/problem.ts";
 import { isActive, isFinal } from "../jobs/lifecycle.ts";
 import type { JobStatus } from "../jobs/status.ts";
@@ -11,6 +12,8 @@ import type { Snapshot } from "./model.ts";
 
 const MAX_ROWS = 100;
 const MAX_FINISHED = 30;
+/** Longest text in a cell, before it is escaped. */
+const MAX_CELL = 300;
 
 /** A node as the status branch tells it. */
 export interface NodeStatus {
@@ -25,12 +28,11 @@ export interface NodeStatus {
 
 /** Makes a text inert in a Markdown table cell. */
 export function cell(text: string): string {
-  return text
-    // deno-lint-ignore no-control-regex
-    .replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e]+/g, " ")
-    .slice(0, 300)
+  const line = withoutControls(text.slice(0, 2 * MAX_CELL).replace(/[\n\t]/g, " "), " ");
+  return cutText(line, MAX_CELL)
     .replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;")
-    .replace(/([\\`*_{}[\]#|~!@:])/g, (c) => `&#${c.charCodeAt(0)};`);
+    // `$` begins mathematics, and `www.` an address without a scheme.
+    .replace(/[\\`*_{}[\]#|~!@:$]|(?<=www)\./gi, (c) => `&#${c.charCodeAt(0)};`);
 }
 
 /** The page. */

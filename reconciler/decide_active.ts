@@ -182,7 +182,13 @@ function withStart(
 ): JobStatus {
   if (attempt.startedAt) return status;
   const starts = ranks.flatMap((r) => r.kind === "live" ? [r.run.startedAtMs ?? at.now] : []);
-  return putAttempt(status, { ...attempt, startedAt: iso(Math.max(...starts)) }, at);
+  const startedAt = iso(onOurClock(attempt, Math.max(...starts), at));
+  return putAttempt(status, { ...attempt, startedAt }, at);
+}
+
+/** A node's clock may be off: what it tells of an attempt was after its record, and is past. */
+function onOurClock(attempt: Attempt, nodeMs: number, at: At): number {
+  return Math.min(Math.max(nodeMs, Date.parse(attempt.recordedAt)), at.now);
 }
 
 function stopAll(
@@ -257,8 +263,8 @@ function endAttempt(
     ...attempt,
     ...(attempt.startedAt || startedMs.length === 0
       ? {}
-      : { startedAt: iso(Math.max(...startedMs)) }),
-    endedAt: iso(endedMs.length > 0 ? Math.max(...endedMs) : at.now),
+      : { startedAt: iso(onOurClock(attempt, Math.max(...startedMs), at)) }),
+    endedAt: iso(endedMs.length > 0 ? onOurClock(attempt, Math.max(...endedMs), at) : at.now),
     end: step.end,
     ...(step.failure ? { failure: step.failure } : {}),
     exitCodes: ranks.map((r) => r.kind === "ended" ? r.run.exit?.code ?? null : null),
@@ -312,7 +318,8 @@ function afterFailure(input: JobInput, status: JobStatus, ended: Attempt, at: At
     const why = isTerminal(failure)
       ? "trying the same again cannot help"
       : `all ${max} retries are used up`;
-    const message = `${text}; ${why}. Push a changed manifest or raise \`rerun:\` to try again.`;
+    const message = `${text}; ${why}. Change what it runs, raise \`recovery.maxRetries\` or ` +
+      "raise `rerun:` to try again.";
     const failed = move(status, { phase: "Failed", reason: failure.class, message }, at);
     return { status: change(failed, { retries, notBefore: undefined }, at), actions: [] };
   }

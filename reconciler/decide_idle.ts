@@ -4,6 +4,7 @@
  * @module
  */
 import type { DesiredJob } from "../jobs/job.ts";
+import { isTerminal } from "../jobs/failure.ts";
 import { isFinal } from "../jobs/lifecycle.ts";
 import type { Attempt, JobStatus } from "../jobs/status.ts";
 import { type Decision, firstLine, type JobInput } from "./decision.ts";
@@ -62,6 +63,17 @@ function asBefore(status: JobStatus, want: DesiredJob, last: Attempt, at: At): J
   return move(status, { phase: "Pending", reason: "Submitted", message }, at);
 }
 
+/** True when it failed for want of retries and has been given more. */
+function mayRetryAgain(status: JobStatus, want: DesiredJob, last: Attempt | undefined): boolean {
+  return last?.failure !== undefined && !isTerminal(last.failure) &&
+    status.retries <= want.spec.recovery.maxRetries;
+}
+
+function retryAgain(status: JobStatus, want: DesiredJob, at: At): JobStatus {
+  const message = `\`recovery.maxRetries\` is ${want.spec.recovery.maxRetries} now`;
+  return move(status, { phase: "Pending", reason: "RetriesRaised", message }, at);
+}
+
 /** Takes a job out of a resting phase when its manifest gives a reason to. */
 function wake(status: JobStatus, want: DesiredJob, at: At): JobStatus {
   const { spec } = want;
@@ -97,7 +109,8 @@ function wake(status: JobStatus, want: DesiredJob, at: At): JobStatus {
         at,
       );
     case "Failed":
-      return changed ? fresh("ManifestChanged", "its manifest or code changed") : status;
+      if (changed) return fresh("ManifestChanged", "its manifest or code changed");
+      return mayRetryAgain(status, want, last) ? retryAgain(status, want, at) : status;
     case "Cancelled":
     case "Suspended":
       return fresh("Resuming", "its manifest says `state: running`");

@@ -261,6 +261,12 @@ Deno.test("when the retries are used up the job has failed, and a changed manife
     nodes: [gone(1)],
   });
   assert.deepEqual([anew.status.phase, anew.status.retries], ["Launching", 0]);
+  const more = one({
+    jobs: [job("a", { recovery: { maxRetries: 4, backoffMs: 1000, maxBackoffMs: 1000 } })],
+    history: [over.status],
+    nodes: [gone(1)],
+  });
+  assert.deepEqual([more.status.phase, more.status.retries], ["Launching", 4], "the count stays");
 });
 
 Deno.test("a changed manifest ends the backoff of the one before", () => {

@@ -12,7 +12,8 @@ import type { Problem } from "../jobs/problem.ts";
 import { MAX_MANIFEST_BYTES, problem, unreadable } from "./files.ts";
 import type { Desired } from "./model.ts";
 import { type Manifest, ManifestReader } from "./manifests.ts";
-import type { StateRepository, TreeEntry } from "./ports.ts";
+import type { SecretStore, StateRepository, TreeEntry } from "./ports.ts";
+import { SecretCheck } from "./secrets.ts";
 
 /** Most job files of a repository. */
 const MAX_JOB_FILES = 50_000;
@@ -31,6 +32,7 @@ export interface DesiredRead {
 /** Reads the desired branch commit by commit. */
 export class DesiredReader {
   readonly #manifests: ManifestReader;
+  readonly #secrets: SecretCheck;
   #cluster: { oid: string; value: Cluster; problems: readonly Problem[] } | undefined;
   #defaults: { oid: string; value: Defaults; problems: readonly Problem[] } | undefined;
   #last: DesiredRead | undefined;
@@ -40,12 +42,22 @@ export class DesiredReader {
   constructor(
     private readonly repository: StateRepository,
     private readonly around: Surroundings,
+    secrets?: SecretStore,
   ) {
     this.#manifests = new ManifestReader(repository);
+    this.#secrets = new SecretCheck(secrets);
   }
 
-  /** The desired state at a commit; undefined (no such branch) keeps what was known. */
+  /**
+   * The desired state at a commit; undefined (no such branch) keeps what was known. Files are read
+   * once a version; whether secrets can be had may change without a commit, so it is asked anew.
+   */
   async read(commit: string | undefined): Promise<DesiredRead> {
+    const read = await this.#readFiles(commit);
+    return read.value ? { ...read, value: await this.#secrets.mark(read.value) } : read;
+  }
+
+  async #readFiles(commit: string | undefined): Promise<DesiredRead> {
     if (commit === undefined) return this.#withoutBranch();
     if (commit === this.#commit && this.#complete && this.#last) {
       return { ...this.#last, notes: [] };

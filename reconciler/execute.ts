@@ -9,13 +9,17 @@ import type { NodeName, NodeSpec } from "../cluster/node.ts";
 import type { DesiredJob } from "../jobs/job.ts";
 import type { Attempt } from "../jobs/status.ts";
 import { type Action, attemptKey, type LaunchFailure } from "./model.ts";
-import type { CodeArchive, Fleet, LaunchSpec, Outcome, StateRepository } from "./ports.ts";
+import type { CodeArchive, Fleet, LaunchSpec, Outcome } from "./ports.ts";
+import type { SecretStore, StateRepository } from "./ports.ts";
 import { checkpointDir } from "./resume.ts";
+import { readSecrets } from "./secrets.ts";
 
 /** The doors that `execute` acts through. */
 export interface Doors {
   readonly repository: StateRepository;
   readonly fleet: Fleet;
+  /** Absent: no secret can be had. */
+  readonly secrets?: SecretStore;
   readonly log: Log;
 }
 
@@ -100,7 +104,10 @@ function report(log: Log, action: Other, outcome: Outcome<void>): void {
   });
 }
 
-/** Ships the code, launches rank 0 (which finds a free port), then the others at once. */
+/**
+ * Reads the secrets, ships the code, launches rank 0 (which finds a free port), then the others at
+ * once. The secrets travel beside the spec, which is written down on the nodes.
+ */
 async function launchGang(
   action: Launch,
   cluster: Cluster,
@@ -116,6 +123,10 @@ async function launchGang(
     doors.log("warn", "launch failed", { ...fields, outcome: kind });
     return { terminal: kind === "terminal", node, rank, reason };
   };
+  const secrets = await readSecrets(job, doors.secrets);
+  if ("missing" in secrets) {
+    return fail(action.ranks[0] ?? 0, { kind: "retryable", reason: secrets.missing });
+  }
   const shipped = await shipCode(action, doors, archives, note);
   if (shipped) return fail(shipped.rank, shipped.outcome);
   const launchRank = async (rank: number, port: number) => {
@@ -126,7 +137,7 @@ async function launchGang(
       return { rank, outcome: { kind: "terminal" as const, reason } };
     }
     const run = { job: job.spec.name, attempt: attempt.attempt, rank };
-    const outcome = await doors.fleet.launch(node, run, spec);
+    const outcome = await doors.fleet.launch(node, run, spec, secrets.values);
     note(outcome);
     return { rank, outcome };
   };
@@ -209,6 +220,7 @@ export function launchSpec(
     workdir: spec.workdir ?? null,
     project: node.project ?? null,
     env: { ...cluster.env, ...spec.env },
+    ...(spec.secrets ? { secretNames: Object.keys(spec.secrets) } : {}),
     python: node.python,
     activation: activationOf(node, job, cluster),
     checkpointDir: checkpointDir(job),

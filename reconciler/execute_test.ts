@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { NodeName } from "../cluster/node.ts";
+import type { NeededSecret } from "../jobs/job.ts";
 import type { RunId } from "../jobs/run.ts";
 import { VirtualClock } from "../providers/sim/clock.ts";
 import { SimFleet } from "../providers/sim/fleet.ts";
@@ -7,6 +8,7 @@ import { SimRemote, SimRepository } from "../providers/sim/repository.ts";
 import { SimWorld } from "../providers/sim/world.ts";
 import { execute, launchSpec } from "./execute.ts";
 import type { Action } from "./model.ts";
+import type { SecretStore } from "./ports.ts";
 import { attempt, cluster, job, type JobChanges, nodeSpec } from "./testing/build.ts";
 
 const NODES = ["n1", "n2", "n3"];
@@ -156,4 +158,49 @@ Deno.test("a node is told everything about its rank, and nothing when it left th
   assert.equal(spec?.rendezvousId, "a-3");
   assert.deepEqual(spec?.meta.nodes, ["n1", "n2"]);
   assert.equal(launchSpec(wanted, attempt(1, ["n9"]), 0, 0, base), undefined);
+});
+
+const SECRET: NeededSecret = { name: "HF_TOKEN", source: { kind: "file", name: "hf" } };
+
+function withSecrets(store: SecretStore | undefined) {
+  const world = setUp();
+  const logged: unknown[] = [];
+  const doors = {
+    fleet: world.fleet,
+    repository: new SimRepository(world.remote),
+    ...(store ? { secrets: store } : {}),
+    log: (...line: unknown[]) => void logged.push(line),
+  };
+  const action = launch(["n1", "n2"]);
+  const spec = { ...action.job.spec, secrets: { HF_TOKEN: SECRET.source } };
+  const act = () =>
+    execute(
+      [{ ...action, job: { ...action.job, spec, secrets: [SECRET] } }],
+      cluster(NODES),
+      doors,
+    );
+  return { ...world, act, logged };
+}
+
+Deno.test("secrets travel beside the spec to every rank; the spec and the log name them only", async () => {
+  const { act, fleet, sim, logged } = withSecrets({
+    read: () => Promise.resolve({ value: "hf_value" }),
+  });
+  assert.equal((await act()).failures.size, 0);
+  assert.deepEqual([...fleet.secrets], ["hf_value"]);
+  const records = JSON.stringify([...sim.machines.values()].map((m) => m.records()));
+  assert.doesNotMatch(records + JSON.stringify(logged), /hf_value/);
+  const named = { ...job("a").spec, secrets: { HF_TOKEN: SECRET.source } };
+  const spec = launchSpec({ ...job("a"), spec: named }, attempt(1, ["n1"]), 0, 0, cluster(NODES));
+  assert.deepEqual(spec?.secretNames, ["HF_TOKEN"]);
+});
+
+Deno.test("a secret that went away before the launch lets nothing start, and may come back", async () => {
+  for (const store of [undefined, { read: () => Promise.resolve({ why: "does not exist" }) }]) {
+    const { act, runs } = withSecrets(store);
+    const failure = (await act()).failures.get("a/1");
+    assert.equal(failure?.terminal, false);
+    assert.match(failure?.reason ?? "", /^the secret HF_TOKEN \(the file hf of/);
+    assert.deepEqual(runs(), []);
+  }
 });

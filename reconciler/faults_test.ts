@@ -206,3 +206,18 @@ Deno.test("one slow machine delays its own jobs only by what an observation wait
   assert.ok([...harness.world.machine("n1").runs.values()].some(isLive));
   await harness.close();
 });
+
+Deno.test("a status branch that was set back starts nothing while a node that may run it is away", async () => {
+  const harness = new Harness(2, { a: ONE });
+  await harness.start();
+  await harness.until("a", "Running");
+  const before = harness.remote.statusLog[0]?.commit ?? "";
+  harness.world.cut(nodeOf(harness, "a"));
+  await harness.until("a", "Unknown");
+  harness.remote.rewindStatus(before);
+  harness.remote.tamper({ "jobs/a.yaml": undefined });
+  await harness.clock.advance(30_000);
+  assert.equal(harness.world.mutations.launch, 1);
+  assert.equal(harness.status("a")?.reason, "StatusLost");
+  await harness.close();
+});

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { withoutControls } from "../cluster/show.ts";
 import type { Problem } from "../jobs/problem.ts";
 import type { TreeEntry } from "./ports.ts";
 
@@ -18,6 +19,9 @@ export function problem(file: string, message: string, hint?: string): Problem {
 export function unreadable(entry: TreeEntry): string | undefined {
   if (entry.mode === "120000") return "it is a symbolic link; only regular files are read";
   if (entry.mode === "160000") return "it is a submodule; only regular files are read";
+  if (withoutControls(entry.path) !== entry.path || /[\n\t]/.test(entry.path)) {
+    return "its name holds control characters; rename it";
+  }
   if (entry.size > MAX_MANIFEST_BYTES) {
     return `it has ${entry.size} bytes; at most ${MAX_MANIFEST_BYTES} are read`;
   }

@@ -3,8 +3,10 @@
  *
  * @module
  */
-import { parse } from "yaml";
 import { z } from "zod";
+import { showPath } from "../cluster/show.ts";
+import { parseYaml } from "../cluster/yaml.ts";
+import { JOB_NAME } from "../jobs/schema.ts";
 import { type JobStatus, PHASES } from "../jobs/status.ts";
 import type { History } from "./model.ts";
 import type { StateRepository, TreeEntry } from "./ports.ts";
@@ -34,7 +36,7 @@ const AttemptSchema = z.object({
 });
 
 const StatusSchema = z.object({
-  name: Name,
+  name: z.string().regex(JOB_NAME),
   file: z.string(),
   commit: z.string(),
   specDigest: z.string(),
@@ -67,22 +69,28 @@ const StatusSchema = z.object({
   attempts: z.array(AttemptSchema),
 });
 
-/** Largest status file that is read. */
+/** Largest status file that is read: twenty attempts on four hundred machines. */
 const MAX_BYTES = 4 * 1024 * 1024;
+const OUR_OWN = { maxBytes: MAX_BYTES, maxLexemes: 1_000_000, byProgram: true };
 
 /** Parses one status file. Throws with the reason when it is not one. */
-export function parseStatus(text: string): JobStatus {
-  const result = StatusSchema.safeParse(parse(text, { maxAliasCount: 0 }));
+export function parseStatus(text: string | Uint8Array): JobStatus {
+  const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
+  const read = parseYaml("status", bytes, OUR_OWN);
+  if (!read.ok) throw new Error(read.problems[0]?.message ?? "not a status");
+  const result = StatusSchema.safeParse(read.value.value);
   if (!result.success) {
     const issue = result.error.issues[0];
-    throw new Error(`${issue?.path.join(".") || "file"}: ${issue?.message ?? "not a status"}`);
+    const where = issue ? showPath(issue.path) : "";
+    throw new Error(`${where || "file"}: ${issue?.message ?? "not a status"}`);
   }
   return result.data as JobStatus;
 }
 
 /** Files of the status branch that hold jobs. */
 function isJobFile(entry: TreeEntry): boolean {
-  return entry.mode.startsWith("100") && /^jobs\/[a-z0-9-]+\.yaml$/.test(entry.path);
+  return entry.mode.startsWith("100") && entry.path.startsWith("jobs/") &&
+    entry.path.endsWith(".yaml") && JOB_NAME.test(entry.path.slice("jobs/".length, -5));
 }
 
 /** Loads the history at a head of the status branch, and all its files as they stand. */
@@ -119,7 +127,7 @@ export class HistoryReader {
     const blobs = await this.repository.readBlobs(missing, MAX_BYTES);
     for (const [oid, bytes] of blobs) {
       try {
-        kept.set(oid, parseStatus(new TextDecoder("utf-8", { fatal: true }).decode(bytes)));
+        kept.set(oid, parseStatus(bytes));
       } catch (error) {
         kept.set(oid, (error as Error).message.split("\n")[0] ?? "unreadable");
       }

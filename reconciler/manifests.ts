@@ -6,7 +6,7 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Defaults } from "../jobs/defaults.ts";
 import { specDigest } from "../jobs/digest.ts";
-import type { Code, DesiredJob, JobSpec } from "../jobs/job.ts";
+import type { Code, DesiredJob, JobSpec, NeededSecret } from "../jobs/job.ts";
 import { parseManifest } from "../jobs/manifest.ts";
 import type { Problem } from "../jobs/problem.ts";
 import { MAX_MANIFEST_BYTES, problem, unreadable } from "./files.ts";
@@ -68,9 +68,12 @@ export class ManifestReader {
       if (cached) next.set(keyOf(entry), cached);
     }
     this.#cache = next;
-    const trees = new Map<string, Promise<CodeFound>>();
+    const shared = {
+      trees: new Map<string, Promise<CodeFound>>(),
+      entries: new Entries(set.entries),
+    };
     return await Promise.all(
-      set.files.map((entry) => this.#finish(entry, next.get(keyOf(entry)), set, trees)),
+      set.files.map((entry) => this.#finish(entry, next.get(keyOf(entry)), set, shared)),
     );
   }
 
@@ -84,7 +87,7 @@ export class ManifestReader {
     entry: TreeEntry,
     cached: Cached | undefined,
     set: ManifestSet,
-    trees: Map<string, Promise<CodeFound>>,
+    shared: Shared,
   ): Promise<Manifest> {
     const file = entry.path;
     const invalid = (problems: readonly Problem[], transient = false): Manifest => ({
@@ -101,11 +104,18 @@ export class ManifestReader {
     if (set.blocked) return invalid([set.blocked]);
     const { spec, digest, warnings } = cached.parsed;
     const key = JSON.stringify(spec.code);
-    const finding = trees.get(key) ?? this.#findCode(spec.code, set.commit);
-    trees.set(key, finding);
+    const finding = shared.trees.get(key) ?? this.#findCode(spec.code, set.commit);
+    shared.trees.set(key, finding);
     const found = await finding;
     if ("why" in found) return invalid([problem(file, found.why)], found.transient);
-    const job: DesiredJob = { spec, file, specDigest: digest, codeDigest: found.digest };
+    const secrets = neededSecrets(spec, shared.entries);
+    const job: DesiredJob = {
+      spec,
+      file,
+      specDigest: digest,
+      codeDigest: found.digest,
+      ...(secrets.length > 0 ? { secrets } : {}),
+    };
     return { kind: "job", job, problems: warnings, transient: false };
   }
 
@@ -123,6 +133,33 @@ export class ManifestReader {
       transient: found.kind !== "terminal",
     };
   }
+}
+
+/** The secrets of a job with the blobs that hold them; a link or a submodule holds none. */
+function neededSecrets(spec: JobSpec, entries: Entries): NeededSecret[] {
+  return Object.entries(spec.secrets ?? {}).map(([name, source]) => {
+    if (!("path" in source)) return { name, source };
+    const entry = entries.at(source.path);
+    return entry && !unreadable(entry) ? { name, source, blob: entry.oid } : { name, source };
+  });
+}
+
+/** The files of a tree by path; sorted out when somebody asks for the first. */
+class Entries {
+  #byPath: ReadonlyMap<string, TreeEntry> | undefined;
+
+  constructor(private readonly all: readonly TreeEntry[]) {}
+
+  at(path: string): TreeEntry | undefined {
+    this.#byPath ??= new Map(this.all.map((entry) => [entry.path, entry]));
+    return this.#byPath.get(path);
+  }
+}
+
+/** What the manifests of one commit look up together. */
+interface Shared {
+  readonly trees: Map<string, Promise<CodeFound>>;
+  readonly entries: Entries;
 }
 
 type CodeFound =

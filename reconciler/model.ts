@@ -97,7 +97,7 @@ export interface Plan {
   /** Every job's status after this plan; unchanged ones are the same object as in the history. */
   readonly statuses: ReadonlyMap<string, JobStatus>;
   readonly waiting: readonly Waiting[];
-  /** Jobs that need to know their checkpoints before they can be launched. */
+  /** Jobs whose checkpoints are to be looked for in the next observation. */
   readonly needCheckpoints: readonly string[];
   /** When a pass would decide differently although nothing changes; undefined: never. */
   readonly wakeAtMs: number | undefined;

@@ -22,6 +22,9 @@ import { isAlive, type Sighting, sightingsByJob } from "./view.ts";
 /** Reason of a job that waits for all nodes to say that they do not run it. */
 const STATUS_LOST = "StatusLost";
 
+/** Jobs that nobody knows and that one pass looks at: a node may claim as many as it likes. */
+const MAX_STRANGERS = 100;
+
 const NO_SIGHTINGS: readonly Sighting[] = [];
 
 /** Plans one pass. */
@@ -112,12 +115,13 @@ function allNames(
  */
 function strangers(input: PlanInput, sightings: ReadonlyMap<string, readonly Sighting[]>) {
   const { desired, history } = input;
-  return [...sightings].flatMap(([name, seen]) =>
+  const found = [...sightings].flatMap(([name, seen]) =>
     desired.jobs.has(name) || history.jobs.has(name) || !JOB_NAME.test(name) ||
       !seen.some((s) => isAlive(s.run))
       ? []
       : [name]
   );
+  return found.toSorted().slice(0, MAX_STRANGERS);
 }
 
 /**
@@ -160,10 +164,13 @@ function serve(
   const waiting: Waiting[] = [];
   for (const candidate of queueOrder(desired.cluster, candidates)) {
     const { name, reason } = candidate.status;
-    if (hold && (input.history.lost || reason === STATUS_LOST)) {
-      waiting.push({ job: name, reason: STATUS_LOST, message: hold });
-      statuses.set(name, wait(candidate.status, STATUS_LOST, hold, at));
-    } else ready.push(candidate);
+    const isHeld = hold !== undefined && (input.history.lost || reason === STATUS_LOST);
+    const why = isHeld ? { reason: STATUS_LOST, message: hold } : candidate.job.blocked;
+    if (!why) ready.push(candidate);
+    else {
+      waiting.push({ job: name, ...why });
+      statuses.set(name, wait(candidate.status, why.reason, why.message, at));
+    }
   }
   const rooms = roomsOf(desired.cluster, observed, statuses.values());
   const served = schedule(ready, rooms, observed, desired.cluster.policy.maxLaunchesPerPass);

@@ -326,3 +326,46 @@ Deno.test("of two records of one GPU only one is launched, and the other job goe
   const result = plan(world({ jobs: [job("a"), job("b")], history, nodes }));
   assert.deepEqual(said(result), ["launch a/1 ranks 0 on n1", "launch b/2 ranks 0 on n2"]);
 });
+
+Deno.test("a job whose secret cannot be had waits and says which; one that runs goes on", () => {
+  const blocked = {
+    reason: "SecretMissing",
+    message: "secret TOKEN: there is no file token",
+  } as const;
+  const waits = plan(world({ jobs: [{ ...job("a"), blocked }], nodes: [reachable("n1")] }));
+  assert.deepEqual(said(waits), []);
+  assert.deepEqual(waits.waiting, [{ job: "a", ...blocked }]);
+  assert.equal(waits.statuses.get("a")?.phase, "Pending");
+  const runs = plan(world({
+    jobs: [{ ...job("a"), blocked }],
+    nodes: [reachable("n1", { runs: [run("a", 1, 0, ["n1"])] })],
+    history: [running("a", ["n1"])],
+  }));
+  assert.deepEqual([said(runs), runs.statuses.get("a")?.phase], [[], "Running"]);
+});
+
+Deno.test("nothing is launched while an older attempt is still dying, whoever has told it", () => {
+  const dying = run("a", 1, 0, ["n1"], {
+    state: "stopping",
+    stop: { reason: "", requestedAtMs: 1, graceMs: 0 },
+  });
+  const history = [status("a", { attempts: [attempt(1, ["n1"], { end: "node-lost" })] })];
+  const nodes = [reachable("n1", { runs: [dying] }), reachable("n2")];
+  assert.deepEqual(said(plan(world({ jobs: [job("a")], history, nodes }))), []);
+});
+
+Deno.test("a node whose clock is off does not make an attempt longer or shorter", () => {
+  for (const startedAtMs of [NOW - 3_600_000, NOW + 3_600_000]) {
+    const live = reachable("n1", { runs: [run("a", 1, 0, ["n1"], { startedAtMs })] });
+    const history = [status("a", {
+      phase: "Launching",
+      reason: "Launching",
+      attempts: [attempt(1, ["n1"])],
+    })];
+    const limited = job("a", { maxDurationMs: 60_000 });
+    const result = plan(world({ jobs: [limited], history, nodes: [live] }));
+    assert.deepEqual(said(result), []);
+    const startedAt = Date.parse(result.statuses.get("a")?.attempts[0]?.startedAt ?? "");
+    assert.ok(startedAt >= NOW - 60_000 && startedAt <= NOW, new Date(startedAt).toISOString());
+  }
+});

@@ -7,7 +7,7 @@
 import type { Gpu } from "../cluster/gpu.ts";
 import type { Activation, NodeName, NodeSpec } from "../cluster/node.ts";
 import type { Checkpoint, RunId, RunMeta, RunRecord } from "../jobs/run.ts";
-import type { Code, Program } from "../jobs/job.ts";
+import type { Code, NeededSecret, Program } from "../jobs/job.ts";
 
 /**
  * What became of an operation.
@@ -35,6 +35,8 @@ export interface Clock {
 export interface Heads {
   readonly desired: string | undefined;
   readonly status: string | undefined;
+  /** Who may write; undefined: no lease is there, or none that can be read. */
+  readonly lease: LeaseAt | undefined;
 }
 
 /** One regular file (or symlink, or submodule: see `mode`) of a tree. */
@@ -54,6 +56,8 @@ export interface StatusCommit {
   readonly files: ReadonlyMap<string, string>;
   /** Paths of `base` that stay as they are although `files` does not name them. */
   readonly keep?: readonly string[];
+  /** Further files, which are no reason for a commit but are written along with one. */
+  readonly along?: ReadonlyMap<string, string>;
   readonly message: string;
 }
 
@@ -76,6 +80,31 @@ export interface Claim {
   readonly repository: string;
 }
 
+/** What the branch `ugro/lease` says: who may write, and who waits to (docs/adr/0007-lease.md). */
+export interface Lease extends Claim {
+  /** Whose it is, for people: `HOST:PID`. */
+  readonly owner: string;
+  /** Names this claim; no other claim ever has the same. */
+  readonly claim: string;
+  /** RFC 3339. */
+  readonly claimedAt: string;
+  /** Grows with every renewal. Renewals happen only while somebody stands by. */
+  readonly beat: number;
+  /** True: its holder knows that somebody stands by, and acts only on a freshly renewed lease. */
+  readonly watched: boolean;
+  /** Given up by its holder: it may be taken at once. */
+  readonly released: boolean;
+  /** Who stands by; `seen` grows while it does. */
+  readonly standby?: { readonly name: string; readonly owner: string; readonly seen: number };
+}
+
+/** A lease and the version of the branch that says it. */
+export interface LeaseAt {
+  readonly lease: Lease;
+  /** Changes with every write. */
+  readonly version: string;
+}
+
 /** The git repository that holds the desired state and the status branch. */
 export interface StateRepository {
   /** Fetches both branches. Anything but `ok` means: desired state unknown. */
@@ -89,14 +118,31 @@ export interface StateRepository {
    * `retryable` means that the remote moved (refresh, rebuild, try again).
    */
   commitStatus(commit: StatusCommit): Promise<Outcome<string>>;
-  /** Raises the writer's epoch by a compare-and-swap push on `ugro/lease`. */
-  claimEpoch(owner: string): Promise<Outcome<Claim>>;
+  /** Fetches the lease alone. `terminal`: its branch holds something else. */
+  readLease(): Promise<Outcome<LeaseAt | undefined>>;
+  /**
+   * Writes the lease by compare-and-swap: `base` is the version that it replaces, undefined when
+   * there must be none. `ok` gives the new version; `retryable`: certainly not written (the branch
+   * has moved, or the remote did not take it); `unknown`: read it to know.
+   */
+  writeLease(base: string | undefined, lease: Lease): Promise<Outcome<string>>;
   /** Tree id of a folder at a commit ("" is the root), or undefined when there is none. */
   treeId(commit: string, path: string): Promise<string | undefined>;
   /** Resolves `code: {git, rev}` to the tree id of that revision, fetching if needed. */
   resolveCode(code: Extract<Code, { kind: "git" }>): Promise<Outcome<string>>;
   /** Packs a tree by the id that `treeId` or `resolveCode` gave. */
   archive(treeId: string): Promise<CodeArchive>;
+}
+
+// ── secrets ─────────────────────────────────────────────────────────────────────────────────
+
+/** A value, or why it cannot be had now: on one line, and never with a value in it. */
+export type SecretRead = { readonly value: string } | { readonly why: string };
+
+/** The values of secrets (docs/secrets.md). */
+export interface SecretStore {
+  /** Reads one, or decrypts it; never throws. */
+  read(secret: NeededSecret): Promise<SecretRead>;
 }
 
 // ── the fleet ───────────────────────────────────────────────────────────────────────────────
@@ -123,6 +169,8 @@ export interface LaunchSpec {
   readonly workdir: string | null;
   readonly project: string | null;
   readonly env: Readonly<Record<string, string>>;
+  /** Variables whose values come beside the spec; without them nothing is started. */
+  readonly secretNames?: readonly string[];
   readonly python: string;
   readonly activation: Activation | null;
   /** Absolute, `~/…`, or relative to the node's work directory. */
@@ -162,6 +210,15 @@ export interface ReachableNode {
   readonly checkpoints: ReadonlyMap<string, readonly Checkpoint[]>;
 }
 
+/** What keeps a node away until a person acts. The same cause has the same texts at every try. */
+export interface NodeProblem {
+  readonly type: "HostKeyChanged" | "HostKeyUnknown" | "HostKeyRevoked" | "AuthenticationFailed";
+  /** What is wrong, on one line. */
+  readonly message: string;
+  /** What to do, on one line, with the command where there is one. */
+  readonly fix: string;
+}
+
 /** A node about which nothing is known now. */
 export interface UnknownNode {
   readonly state: "unknown";
@@ -170,6 +227,8 @@ export interface UnknownNode {
   readonly sinceMs: number;
   /** What failed and what to do, on one line. */
   readonly reason: string;
+  /** Set when only a person can mend it. */
+  readonly problem?: NodeProblem;
 }
 
 export type NodeObservation = ReachableNode | UnknownNode;
@@ -187,8 +246,16 @@ export interface Fleet {
   configure(nodes: readonly NodeSpec[], claim: Claim): void;
   /** Observes all nodes at once; never throws, never waits longer than its deadline. */
   observe(queries: readonly CheckpointQuery[]): Promise<ReadonlyMap<NodeName, NodeObservation>>;
-  /** Starts one node's part of an attempt. Idempotent by (job, attempt, rank). */
-  launch(node: NodeName, run: RunId, spec: LaunchSpec): Promise<Outcome<LaunchReply>>;
+  /**
+   * Starts one node's part of an attempt. Idempotent by (job, attempt, rank). The values of
+   * `secrets` reach the environment of the ranks and nothing else: no record, no log.
+   */
+  launch(
+    node: NodeName,
+    run: RunId,
+    spec: LaunchSpec,
+    secrets?: Readonly<Record<string, string>>,
+  ): Promise<Outcome<LaunchReply>>;
   /** Asks a run to stop: SIGTERM, `graceMs`, SIGKILL to the tree. Returns once it is recorded. */
   stop(node: NodeName, run: RunId, graceMs: number, reason: string): Promise<Outcome<void>>;
   /** Removes the records of ended attempts of a job up to `throughAttempt`. */

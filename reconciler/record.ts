@@ -7,9 +7,11 @@
 import { formatProblem, type Problem } from "../jobs/problem.ts";
 import { cell } from "./dashboard.ts";
 import type { Log } from "./execute.ts";
+import type { Right } from "./leadership.ts";
 import type { History, Plan, Snapshot } from "./model.ts";
 import type { Clock, StateRepository } from "./ports.ts";
 import { commitMessage, statusFiles } from "./status_files.ts";
+import { renderWriter, WRITER_FILE } from "./writer.ts";
 
 /** What came of recording. */
 export interface Recorded {
@@ -25,6 +27,14 @@ export interface Recorded {
 /** Pause after a commit that did not go through, with jitter by the clock's own unevenness. */
 const RETRY_MS = 1000;
 
+/** What a recorder needs. */
+export interface RecorderDoors {
+  readonly repository: StateRepository;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly right: Right;
+}
+
 /** Writes the status branch. */
 export class Recorder {
   #files: ReadonlyMap<string, string> | undefined;
@@ -32,11 +42,7 @@ export class Recorder {
   #lastCommitMs = -Infinity;
   #problems = "";
 
-  constructor(
-    private readonly repository: StateRepository,
-    private readonly clock: Clock,
-    private readonly log: Log,
-  ) {}
+  constructor(private readonly doors: RecorderDoors) {}
 
   /** Commits the statuses of a plan, if they differ from what is there and it is time. */
   async record(snapshot: Snapshot): Promise<Recorded> {
@@ -45,26 +51,29 @@ export class Recorder {
     if (this.#head === history.head && sameFiles(files, this.#files)) {
       return { committed: false, moved: false };
     }
-    const now = this.clock.now();
+    const { repository, clock, log, right } = this.doors;
+    const now = clock.now();
+    if (!right.mayAct()) return { committed: false, moved: false, retryAtMs: now + RETRY_MS };
     const due = this.#lastCommitMs + desired.cluster.policy.statusMinIntervalMs;
     if (now < due && !launchesAnew(plan, history)) {
       return { committed: false, moved: false, retryAtMs: due };
     }
-    const outcome = await this.repository.commitStatus({
+    const outcome = await repository.commitStatus({
       base: history.head,
       files,
       keep: [...history.unreadable.keys()].map((name) => `jobs/${name}.yaml`),
-      message: commitMessage(history, plan),
+      along: new Map([[WRITER_FILE, renderWriter(right.claim)]]),
+      message: `${commitMessage(history, plan)}\nEpoch: ${right.claim.epoch}\n`,
     });
     if (outcome.kind !== "ok") {
-      this.log("warn", "cannot record on the status branch", {
+      log("warn", "cannot record on the status branch", {
         outcome: outcome.kind,
         reason: outcome.reason,
       });
       return { committed: false, moved: true, retryAtMs: now + RETRY_MS };
     }
     const committed = outcome.value !== history.head;
-    if (committed) this.#lastCommitMs = this.clock.now();
+    if (committed) this.#lastCommitMs = clock.now();
     this.#files = files;
     this.#head = outcome.value;
     return {
@@ -86,14 +95,17 @@ export class Recorder {
       "",
     ].join("\n");
     if (text === this.#problems || history.head === undefined && problems.length === 0) return;
+    const { repository, right } = this.doors;
+    if (!right.mayAct()) return;
     const keep = history.head
-      ? (await this.repository.listTree(history.head)).map((entry) => entry.path)
+      ? (await repository.listTree(history.head)).map((entry) => entry.path)
       : [];
-    const outcome = await this.repository.commitStatus({
+    const outcome = await repository.commitStatus({
       base: history.head,
       files: new Map([["README.md", text]]),
       keep: keep.filter((path) => path !== "README.md"),
-      message: "cluster: cluster.yaml has problems\n",
+      along: new Map([[WRITER_FILE, renderWriter(right.claim)]]),
+      message: `cluster: cluster.yaml has problems\n\nEpoch: ${right.claim.epoch}\n`,
     });
     if (outcome.kind === "ok") this.#problems = text;
   }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { VirtualClock } from "../providers/sim/clock.ts";
 import { SimRemote, SimRepository } from "../providers/sim/repository.ts";
+import type { Right } from "./leadership.ts";
 import type { History, Snapshot } from "./model.ts";
 import { plan } from "./plan.ts";
 import { Recorder } from "./record.ts";
@@ -10,13 +11,24 @@ function setUp() {
   const clock = new VirtualClock();
   const remote = new SimRemote();
   const repository = new SimRepository(remote);
-  const recorder = new Recorder(repository, clock, () => {});
+  let may = true;
+  const right: Right = {
+    claim: { epoch: 7, repository: "r" },
+    deposed: undefined,
+    mayAct: () => may,
+    now: () => clock.now(),
+    note: () => {},
+    outgrow: () => {},
+  };
+  const start = () => new Recorder({ repository, clock, log: () => {}, right });
+  const recorder = start();
   const snapshot = (given: World, history?: History): Snapshot => {
     const input = { ...world(given), now: clock.now() };
     const whole = { ...input, history: history ?? { ...input.history, head: remote.status } };
     return { ...whole, plan: plan(whole) };
   };
-  return { clock, remote, repository, recorder, snapshot };
+  const expire = () => may = false;
+  return { clock, remote, repository, recorder, snapshot, start, expire };
 }
 
 const started: World = { jobs: [job("a")], nodes: [reachable("n1")] };
@@ -36,9 +48,9 @@ Deno.test("a plan makes one commit, and the same plan none", async () => {
 });
 
 Deno.test("a recorder that has just been started finds the branch as it is and commits nothing", async () => {
-  const { clock, remote, repository, recorder, snapshot } = setUp();
+  const { remote, recorder, snapshot, start } = setUp();
   const first = await recorder.record(snapshot(started));
-  const other = new Recorder(repository, clock, () => {});
+  const other = start();
   const again = await other.record(snapshot(started, first.history));
   assert.deepEqual([again.committed, remote.messages.length], [false, 1]);
 });
@@ -94,4 +106,18 @@ Deno.test("problems with cluster.yaml are shown without touching the job files",
   const head = remote.status;
   await recorder.recordProblems({ ...(first.history as History), head }, problems);
   assert.equal(remote.status, head, "once is enough");
+});
+
+Deno.test("each commit says by which claim it was made", async () => {
+  const { remote, recorder, snapshot } = setUp();
+  await recorder.record(snapshot(started));
+  assert.match(remote.messages[0] ?? "", /\n\nEpoch: 7\n$/);
+});
+
+Deno.test("without the lease nothing is committed", async () => {
+  const { clock, remote, recorder, snapshot, expire } = setUp();
+  expire();
+  const recorded = await recorder.record(snapshot(started));
+  assert.deepEqual([recorded.committed, recorded.retryAtMs], [false, clock.now() + 1000]);
+  assert.deepEqual(remote.messages, []);
 });

@@ -79,6 +79,9 @@ function shapeOf(need: Resources): string {
   return shape;
 }
 
+/** Reason of a job whose checkpoint is not where it could run. */
+const NOT_SHARED = "CheckpointNotShared";
+
 /** Places as many candidates as fit, in order. `rooms` is used up. */
 export function schedule(
   ordered: readonly Candidate[],
@@ -90,17 +93,25 @@ export function schedule(
   const waiting: Refused[] = [];
   const needCheckpoints: string[] = [];
   const full = new Map<string, Refusal>();
+  let unanswered = 0;
   for (const candidate of ordered) {
     const need = candidate.job.spec.resources;
     const shape = shapeOf(need);
     const refused = full.get(shape) ??
-      (placed.length + needCheckpoints.length >= limit ? LIMIT : undefined);
+      (placed.length + unanswered >= limit ? LIMIT : undefined);
     const result = refused ?? place(candidate, rooms, observed);
-    if (result === "where are its checkpoints?") needCheckpoints.push(candidate.status.name);
-    else if ("placement" in result) placed.push(result);
+    if (result === "where are its checkpoints?") {
+      const { name, reason, message } = candidate.status;
+      needCheckpoints.push(name);
+      unanswered++;
+      // What was found when they were looked at last stands until they have been looked at again.
+      if (reason === NOT_SHARED) waiting.push({ candidate, reason, message, detail: message });
+    } else if ("placement" in result) placed.push(result);
     else {
       if (result.sameForShape) full.set(shape, result);
       const { reason, message, detail } = result;
+      // Asked again and again, so that the answer stands while nothing changes.
+      if (reason === NOT_SHARED) needCheckpoints.push(candidate.status.name);
       waiting.push({ candidate, reason, message, detail });
     }
   }
@@ -139,7 +150,7 @@ function place(
   const resume = chooseResume(job, status, chosen.map((c) => c.room.node.name), observed);
   if (resume.kind === "refused") {
     const { message } = resume;
-    return { reason: "CheckpointNotShared", message, detail: message, sameForShape: false };
+    return { reason: NOT_SHARED, message, detail: message, sameForShape: false };
   }
   const order = resume.kind === "resume" ? resume.order : chosen.map((_, i) => i);
   const placement = order.map((i) => take(chosen[i] as Fit, need.gpusPerNode));

@@ -4,13 +4,13 @@
  *
  * @module
  */
-import { stringify } from "yaml";
+import { dump } from "js-yaml";
 import { formatProblem } from "../jobs/problem.ts";
 import { isFinal } from "../jobs/lifecycle.ts";
 import type { Attempt, JobStatus } from "../jobs/status.ts";
 import { dashboard, type NodeStatus } from "./dashboard.ts";
 import type { History, Plan, Snapshot } from "./model.ts";
-import type { NodeObservation } from "./ports.ts";
+import type { NodeObservation, NodeProblem } from "./ports.ts";
 
 /** Deleted jobs that are remembered, so that attempt numbers are not used twice. */
 export const KEPT_TOMBSTONES = 1000;
@@ -18,13 +18,21 @@ export const KEPT_TOMBSTONES = 1000;
 /** Waiting jobs that `queue.yaml` lists. */
 const LISTED_WAITING = 200;
 
+/**
+ * Written by another library than the one that reads people's files: it is several times as fast,
+ * and with hundreds of nodes this is most of a pass.
+ */
+function yamlText(value: unknown): string {
+  return dump(value, { lineWidth: 100, noRefs: true });
+}
+
 const rendered = new WeakMap<JobStatus, string>();
 
 /** The YAML of one job. */
 export function renderJob(status: JobStatus): string {
   const known = rendered.get(status);
   if (known !== undefined) return known;
-  const text = stringify(ordered(status), { lineWidth: 100, aliasDuplicateObjects: false });
+  const text = yamlText(ordered(status));
   rendered.set(status, text);
   return text;
 }
@@ -61,7 +69,7 @@ export function statusFiles(view: Snapshot): Map<string, string> {
   files.set("cluster.yaml", head + clusterYaml({ cluster: view.desired.cluster.name, nodes }));
   files.set(
     "queue.yaml",
-    head + stringify({
+    head + yamlText({
       waiting: view.plan.waiting.slice(0, LISTED_WAITING).map((w, i) => ({
         position: i + 1,
         ...w,
@@ -75,12 +83,22 @@ export function statusFiles(view: Snapshot): Map<string, string> {
   return files;
 }
 
+/** A node of `cluster.yaml`, in the manner of Kubernetes: what a person has to mend is a condition. */
+interface NodeEntry extends NodeStatus {
+  readonly conditions?: readonly {
+    readonly type: NodeProblem["type"];
+    readonly status: "True";
+    readonly message: string;
+    readonly fix: string;
+  }[];
+}
+
 let lastCluster = { key: "", text: "" };
 
 /** YAML of a thousand nodes takes longer than planning for them, and seldom changes. */
-function clusterYaml(content: { cluster: string; nodes: readonly NodeStatus[] }): string {
+function clusterYaml(content: { cluster: string; nodes: readonly NodeEntry[] }): string {
   const key = JSON.stringify(content);
-  if (key !== lastCluster.key) lastCluster = { key, text: stringify(content) };
+  if (key !== lastCluster.key) lastCluster = { key, text: yamlText(content) };
   return lastCluster.text;
 }
 
@@ -97,7 +115,7 @@ function keepTombstones(statuses: ReadonlyMap<string, JobStatus>): JobStatus[] {
   return all.filter((status) => !dropped.has(status));
 }
 
-function nodeStatuses(view: Snapshot, statuses: readonly JobStatus[]): NodeStatus[] {
+function nodeStatuses(view: Snapshot, statuses: readonly JobStatus[]): NodeEntry[] {
   const jobsOn = new Map<string, string[]>();
   for (const status of statuses) {
     const attempt = status.attempts.at(-1);
@@ -108,7 +126,7 @@ function nodeStatuses(view: Snapshot, statuses: readonly JobStatus[]): NodeStatu
       jobsOn.set(node, list);
     }
   }
-  return view.desired.cluster.nodes.map((node): NodeStatus => {
+  return view.desired.cluster.nodes.map((node): NodeEntry => {
     const seen = view.observed.nodes.get(node.name);
     const state = seen?.state ?? "unknown";
     const reason = reasonOf(seen);
@@ -122,13 +140,22 @@ function nodeStatuses(view: Snapshot, statuses: readonly JobStatus[]): NodeStatu
       ...(node.cpuSlots > 0 ? { cpuSlots: node.cpuSlots } : {}),
       ...(node.cordoned ? { cordoned: node.cordoned.reason } : {}),
       jobs: jobsOn.get(node.name) ?? [],
+      ...conditionsOf(seen),
     };
   });
 }
 
 function reasonOf(seen: NodeObservation | undefined): string | undefined {
   if (!seen) return "not observed yet";
-  return seen.state === "unknown" ? seen.reason : seen.gpuProblem;
+  if (seen.state === "reachable") return seen.gpuProblem;
+  // The condition holds the rest; half a command in a cut text would help nobody.
+  return seen.problem?.message ?? seen.reason;
+}
+
+function conditionsOf(seen: NodeObservation | undefined): Pick<NodeEntry, "conditions"> {
+  if (seen?.state !== "unknown" || !seen.problem) return {};
+  const { type, message, fix } = seen.problem;
+  return { conditions: [{ type, status: "True", message, fix }] };
 }
 
 /** The message of a status commit: a line that says it all, then each transition with its why. */

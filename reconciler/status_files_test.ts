@@ -168,3 +168,15 @@ Deno.test("the commit message is one line that says it all, then each transition
   const many = snapshot({ jobs: [job("a"), job("b")], nodes: [reachable("n1")] });
   assert.match(commitMessage(many.history, many.plan), /^2 jobs: a Launching, b Pending\n\na: new/);
 });
+
+Deno.test("what only a person can mend is a condition of its node, with the command in full", () => {
+  const fix = `run \`ssh-keygen -R n1 -f ${"/long".repeat(100)} && ssh n1 true\``;
+  const problem = { type: "HostKeyChanged", message: "Host key of n1 has changed", fix } as const;
+  const away = { ...unknown("n1"), reason: `${problem.message}: ${fix}`, problem };
+  const files = statusFiles(snapshot({ jobs: [], nodes: [away, unknown("n2")] }));
+  const { nodes } = parse(files.get("cluster.yaml") ?? "") as { nodes: Record<string, unknown>[] };
+  assert.deepEqual(nodes[0]?.conditions, [{ ...problem, status: "True" }]);
+  assert.equal(nodes[0]?.reason, problem.message);
+  assert.equal(nodes[1]?.conditions, undefined);
+  assert.match(files.get("README.md") ?? "", /Host key of n1 has changed \|/);
+});

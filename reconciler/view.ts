@@ -84,7 +84,9 @@ export function viewAttempt(
     const observation = nodes.get(node);
     if (observation === undefined) return { kind: "removed", node };
     if (observation.state === "unknown") {
-      return { kind: "unknown", node, sinceMs: observation.sinceMs, reason: observation.reason };
+      const { sinceMs, problem, reason } = observation;
+      // How to mend it stands with the node; a job's status says what is wrong.
+      return { kind: "unknown", node, sinceMs, reason: problem?.message ?? reason };
     }
     const seen = sightings.find((s) =>
       s.node === node && s.run.attempt === attempt.attempt && s.run.rank === rank

@@ -46,6 +46,20 @@ Deno.test("a provider may import the ports, but neither the planner nor another 
   ]);
 });
 
+Deno.test("the simulation may import the git that it stands in for, and never the other way round", () => {
+  const findings = check({
+    "providers/git/state.ts": `${use("../sim/git.ts", "sim")}export const state = 1;\n`,
+    "providers/sim/git.ts": "export const sim = 1;\n",
+    "providers/sim/repository.ts": use("../git/state.ts", "state") +
+      use("../hosts/fleet.ts", "fleet"),
+    "providers/hosts/fleet.ts": "export const fleet = 1;\n",
+  });
+  assert.deepEqual(findings.map((f) => f.split(";")[0]), [
+    "providers/git/state.ts:1:21: providers may not import providers/sim/git.ts",
+    "providers/sim/repository.ts:3:23: providers may not import providers/hosts/fleet.ts",
+  ]);
+});
+
 Deno.test("a test beside the code may import anything, and nothing may import a test", () => {
   const findings = check({
     "reconciler/loop_test.ts": `${use("../providers/sim/mod.ts", "sim")}export const helper = 1;\n`,

@@ -25,6 +25,7 @@ const HOW_TO_RUN: readonly { readonly folder: string; readonly how: string }[] =
     how: "they need Linux, root, sshd, ip (iproute2) and a PyTorch in .ugro/venv; " +
       "CONTRIBUTING.md says how to set that up, and UGRO_LAB=required makes a lack of it an error",
   },
+  { folder: "providers/secrets/", how: "they need age: apt-get install age" },
   {
     folder: "web/",
     how: "they need Chromium: apt-get install chromium",

@@ -14,7 +14,8 @@ import type { Snapshot } from "../reconciler/model.ts";
 /** What the page shows and asks for. */
 export interface Surface {
   readonly snapshot: () => Snapshot | undefined;
-  readonly stats: () => Stats;
+  /** undefined: this one stands by. */
+  readonly stats: () => Stats | undefined;
   /** The repository may have changed: look now. Cheap, and safe for anybody to call. */
   readonly hint: () => void;
 }
@@ -25,14 +26,17 @@ export function app(surface: Surface): Hono {
   routes.use(secureHeaders());
   routes.get(
     "/healthz",
-    (c) => surface.snapshot() ? c.text("ok\n") : c.text("starting: nothing is known yet\n", 503),
+    (c) => {
+      if (!surface.stats()) return c.text("ok: standing by, or about to lead\n");
+      return surface.snapshot() ? c.text("ok\n") : c.text("starting: nothing is known yet\n", 503);
+    },
   );
   // A webhook's body is not read: whoever sends it, it only means "poll now".
   routes.post("/hooks/git", (c) => {
     surface.hint();
     return c.body(null, 202);
   });
-  routes.get("/api/stats", (c) => c.json(surface.stats()));
+  routes.get("/api/stats", (c) => c.json(surface.stats() ?? { standby: true }));
   routes.get("/api/jobs", (c) => {
     const plan = surface.snapshot()?.plan;
     return c.json({ jobs: [...plan?.statuses.values() ?? []], waiting: plan?.waiting ?? [] });

@@ -56,7 +56,14 @@ export class Stage {
 
   serviceOptions(): ServiceOptions {
     const stateDir = join(this.dir, "service");
-    return { repo: this.remote, branch: "main", stateDir, logLevel: "info", once: false };
+    return {
+      repo: this.remote,
+      branch: "main",
+      stateDir,
+      logLevel: "info",
+      once: false,
+      standby: false,
+    };
   }
 
   /** Commits the files and pushes them, as a person would. */

@@ -4,7 +4,8 @@
  * @module
  */
 import type { CodeArchive } from "../../reconciler/ports.ts";
-import { type Git, GitError } from "./git.ts";
+import { GitError } from "./error.ts";
+import type { Git } from "./git.ts";
 import { parseTree, pathProblem } from "./tree.ts";
 
 /** Largest tar, in bytes. */

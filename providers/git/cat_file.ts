@@ -5,18 +5,10 @@
  *
  * @module
  */
+import type { ObjectInfo } from "./backend.ts";
 import { ByteReader } from "./byte_reader.ts";
-import { type Git, GitError } from "./git.ts";
-
-/** What an object is. */
-export interface ObjectInfo {
-  readonly oid: string;
-  readonly type: string;
-  readonly size: number;
-}
-
-/** A full object id. */
-export const OID = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
+import { GitError } from "./error.ts";
+import type { Git } from "./git.ts";
 
 const HEADER = /^([0-9a-f]{40}|[0-9a-f]{64}) (\w+) (\d+)$/;
 const MAX_LINE = 64 * 1024;

@@ -7,10 +7,11 @@
 import { hash } from "node:crypto";
 import { join } from "node:path";
 import type { Outcome } from "../../reconciler/ports.ts";
-import { OID } from "./cat_file.ts";
-import { type Git, GitError } from "./git.ts";
+import { GitError } from "./error.ts";
+import type { Git } from "./git.ts";
 import { Mirror } from "./mirror.ts";
 import { parseRemote, type Remote, RemoteError } from "./remote.ts";
+import { OID } from "./tree.ts";
 import { Turns } from "./turns.ts";
 
 /** Settings of {@linkcode CodeMirrors}. */

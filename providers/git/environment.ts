@@ -65,6 +65,8 @@ export function gitEnvironment(
   for (const [name, value] of Object.entries(caller)) {
     // LD_… and DYLD_… would need an unrestricted --allow-run, and a conda's break ssh.
     if (/^(LD_|DYLD_|LC_|LANGUAGE$)/.test(name)) continue;
+    // Secrets of jobs are no business of git and its helpers.
+    if (name.startsWith("UGRO_")) continue;
     if (name.startsWith("GIT_") && !KEPT.has(name)) continue;
     env[name] = value;
   }

@@ -11,6 +11,7 @@
  */
 import { DEFAULT_SSH, FORCED_CONFIG, gitEnvironment, sshCommandFor } from "./environment.ts";
 import { Collector } from "./collector.ts";
+import { GitError } from "./error.ts";
 import { reasonOf } from "./redact.ts";
 
 /** One call of git. */
@@ -33,14 +34,6 @@ export interface GitResult {
   readonly code: number;
   readonly stdout: Uint8Array;
   readonly stderr: string;
-}
-
-/** A call of git failed. `uncertain`: it was cut short, so it may have had its effect. */
-export class GitError extends Error {
-  override readonly name = "GitError";
-  constructor(message: string, readonly uncertain: boolean, readonly stderr = "") {
-    super(message);
-  }
 }
 
 /** Settings of {@linkcode Git}. */

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { CatFile } from "./cat_file.ts";
 import { gitEnvironment, sshCommandFor } from "./environment.ts";
-import { Git, GitError } from "./git.ts";
+import { GitError } from "./error.ts";
+import { Git } from "./git.ts";
 import { Lab } from "./testing.ts";
 
 /** A PATH on which `git` is this shell script. */

@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { Lab, valueOf } from "./testing.ts";
+import { Lab, LEASE, valueOf } from "./testing.ts";
 
 /** A certificate for 127.0.0.1 that nobody but these tests trusts. */
 async function certificate(dir: string): Promise<{ cert: string; key: string }> {
@@ -81,8 +81,9 @@ Deno.test("an https remote is read, claimed and written; an untrusted one says w
       const { GIT_SSL_CAINFO: _, ...own } = Deno.env.toObject(); // it would win over the file
       const env = { ...own, HOME: lab.dir };
       const state = lab.open({ remote, env });
-      assert.deepEqual(valueOf(await state.refresh()), { desired: commit, status: undefined });
-      assert.equal(valueOf(await state.claimEpoch("ada")).epoch, 1);
+      assert.equal(valueOf(await state.refresh()).desired, commit);
+      const version = valueOf(await state.writeLease(undefined, LEASE));
+      assert.deepEqual(valueOf(await state.refresh()).lease, { version, lease: LEASE });
       const files = new Map([["README.md", "hello\n"]]);
       const head = valueOf(
         await state.commitStatus({ base: undefined, files, message: "first\n" }),

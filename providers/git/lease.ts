@@ -1,41 +1,58 @@
 /**
- * The writer's lease: one file on the branch `ugro/lease`, whose epoch every claim raises by one.
+ * The lease as a file: `lease.json` on the branch `ugro/lease`.
  *
  * @module
  */
+import { z } from "zod";
+import type { Lease } from "../../reconciler/ports.ts";
 
-import type { Claim } from "../../reconciler/ports.ts";
-
-/** Name of the only file on the branch. */
+/** Name of the file. */
 export const LEASE_FILE = "lease.json";
 
-/** Before the first claim. */
-export const NO_CLAIM: Claim = { epoch: 0, repository: "" };
+/** Largest lease that is read, in bytes. */
+export const MAX_LEASE = 16 * 1024;
 
-/** What the file says. */
-export interface Lease extends Claim {
-  readonly owner: string;
-  /** RFC 3339. */
-  readonly claimedAt: string;
-  /** Makes each claim a commit of its own, even by one owner within one second. */
-  readonly claim: string;
-}
+const count = z.number().int().nonnegative();
+const name = z.string().min(1).max(100);
+const person = z.string().max(300);
 
-/** The claim in a lease file, or undefined when it is none. */
-export function parseClaim(text: string): Claim | undefined {
+/** What later versions add is not our business; what is missing was so before there were standbys. */
+const schema = z.object({
+  epoch: count,
+  repository: z.string().max(64),
+  owner: person,
+  claim: name,
+  claimedAt: z.string().min(1).max(40),
+  beat: count.default(0),
+  watched: z.boolean().default(false),
+  released: z.boolean().default(false),
+  standby: z.object({ name, owner: person, seen: count }).optional(),
+});
+
+/** The lease in a file, or undefined when it is none. */
+export function parseLease(text: string): Lease | undefined {
+  let value: unknown;
   try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value !== "object" || value === null || !("epoch" in value)) return undefined;
-    const { epoch } = value;
-    if (!Number.isSafeInteger(epoch) || Number(epoch) < 0) return undefined;
-    const named = "repository" in value && typeof value.repository === "string";
-    return { epoch: Number(epoch), repository: named ? String(value.repository).slice(0, 64) : "" };
+    value = JSON.parse(text);
   } catch {
     return undefined;
   }
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) return undefined;
+  const { standby, ...lease } = parsed.data;
+  return standby === undefined ? lease : { ...lease, standby };
 }
 
 /** The file of a lease. */
 export function renderLease(lease: Lease): string {
   return JSON.stringify(lease, null, 2) + "\n";
+}
+
+/** The message of the commit that writes `lease`; `before` is the one that it replaces. */
+export function leaseMessage(lease: Lease, before: Lease | undefined): string {
+  const what = `lease: epoch ${lease.epoch}`;
+  if (before?.claim === lease.claim) {
+    return `${what} ${lease.released && !before.released ? "released" : "renewed"}\n`;
+  }
+  return `${what} for ${lease.owner.replaceAll(/\s+/g, " ")}\n`;
 }

@@ -9,7 +9,8 @@
 import { hash } from "node:crypto";
 import { join } from "node:path";
 import { CatFile } from "./cat_file.ts";
-import { type Git, GitError } from "./git.ts";
+import { GitError } from "./error.ts";
+import type { Git } from "./git.ts";
 import type { Remote } from "./remote.ts";
 
 /** What a mirror is of, and where. */
@@ -129,12 +130,16 @@ export class Mirror {
     await this.options.git.mustRun({ gitDir: this.dir, args });
   }
 
-  /** Packs loose objects if they have become many. A failure is not worth a word. */
+  /**
+   * Packs loose objects if they have become many, and drops those that no ref needs: leases that
+   * were renewed, mostly. A failure is not worth a word.
+   */
   async tidy(): Promise<void> {
     await this.options.git.run({
       gitDir: this.dir,
       args: ["gc", "--auto", "--quiet"],
-      config: ["gc.auto=2000", "gc.autoDetach=false"],
+      // An hour: a pass may still read a commit that a rewritten branch has left.
+      config: ["gc.auto=2000", "gc.autoDetach=false", "gc.pruneExpire=1.hour.ago"],
       deadlineMs: CARE_MS,
     });
   }

@@ -23,7 +23,7 @@ Deno.test("a mirror of another remote is made anew", () =>
     const other = join(lab.dir, "other.git");
     await lab.git(["init", "--quiet", "--bare", other]);
     const heads = valueOf(await lab.open({ mirrorDir, remote: other }).refresh());
-    assert.deepEqual(heads, { desired: undefined, status: undefined });
+    assert.deepEqual(heads, { desired: undefined, status: undefined, lease: undefined });
   }));
 
 Deno.test("a mirror is reused after a restart, without a fetch", () =>

@@ -1,105 +1,50 @@
 /**
  * Pushes one commit onto a branch by compare-and-swap, and finds out what became of it.
  *
- * The commit's parent is `base`, and `--force-with-lease=REF:BASE` lets the push through only if
- * the remote stands at `base`: so a push is always a fast-forward, and history is never rewritten,
- * not even when somebody has rewound the branch.
+ * The status branch gets commits whose parent is `base`, and the push goes through only if the
+ * remote stands at `base`: so each is a fast-forward, and history is never rewritten, not even when
+ * somebody has rewound the branch. The lease branch is moved with the same care to commits that
+ * replace its tip (`lease_branch.ts`).
  *
  * @module
  */
 import type { Outcome } from "../../reconciler/ports.ts";
-import { failure, type Git, GitError, type GitResult } from "./git.ts";
-import type { Mirror } from "./mirror.ts";
-import { reasonOf, redact } from "./redact.ts";
-
-/** A push to make. */
-export interface Push {
-  /** Full name of the branch, `refs/heads/…`. */
-  readonly ref: string;
-  readonly commit: string;
-  /** Where the branch must stand; undefined: it must not exist. */
-  readonly base: string | undefined;
-  readonly deadlineMs: number;
-}
-
-/** Longest look after a push without an answer. */
-const LOOK_MS = 15_000;
-/** The remote's own word for "somebody was faster", or for a passing trouble of its own. */
-const PASSING =
-  /incorrect old value|failed to (?:update|lock)|cannot lock|already exists|unpack|internal|time/i;
-const NOT_ALLOWED =
-  /denied|authentication failed|could not read username|read.?only|\b40[13]\b|not allowed|access rights/i;
+import type { GitBackend, Push, PushAnswer } from "./backend.ts";
+import { GitError } from "./error.ts";
 
 /** Pushes, and looks when the answer does not tell. `ok` gives the commit. */
-export async function pushCommit(git: Git, mirror: Mirror, push: Push): Promise<Outcome<string>> {
-  const result = await git.run({
-    gitDir: mirror.dir,
-    args: [
-      "push",
-      "--porcelain",
-      "--no-verify",
-      "--no-follow-tags",
-      "--no-signed",
-      `--force-with-lease=${push.ref}:${push.base ?? ""}`,
-      mirror.remote.url,
-      `${push.commit}:${push.ref}`,
-    ],
-    protocols: mirror.remote.protocols,
-    deadlineMs: push.deadlineMs,
-  });
-  const told = readAnswer(result, push.ref);
-  if (told === "accepted") return { kind: "ok", value: push.commit };
-  return told ?? await look(mirror, push, result);
-}
-
-/** What git's answer says; undefined when it does not tell. */
-export function readAnswer(
-  result: GitResult,
-  ref: string,
-): "accepted" | Outcome<never> | undefined {
-  const line = new TextDecoder().decode(result.stdout).split("\n")
-    .map((text) => text.split("\t"))
-    .find(([flag, refs]) => flag?.length === 1 && refs?.endsWith(`:${ref}`));
-  if (line === undefined) return undefined;
-  const [flag, , summary = ""] = line;
-  if (flag !== "!") return "accepted";
-  const because = /\((.*)\)\s*$/.exec(summary)?.[1] ?? summary;
-  if (summary.startsWith("[rejected]")) {
-    return { kind: "retryable", reason: `${ref} has moved on the remote (${because})` };
+export async function pushCommit(backend: GitBackend, push: Push): Promise<Outcome<string>> {
+  const answer = await backend.push(push);
+  const { reason } = answer.kind === "accepted" ? { reason: "" } : answer;
+  switch (answer.kind) {
+    case "accepted":
+      return { kind: "ok", value: push.commit };
+    case "moved":
+      return { kind: "retryable", reason };
+    case "refused":
+      return { kind: answer.passing ? "retryable" : "terminal", reason };
+    case "none":
+      return await look(backend, push, answer);
   }
-  if (!summary.startsWith("[remote rejected]")) return undefined;
-  if (PASSING.test(because)) {
-    return { kind: "retryable", reason: `the remote could not take the push: ${redact(because)}` };
-  }
-  return {
-    kind: "terminal",
-    reason: `the remote refuses pushes to ${ref}: ${redact(because)}${remoteSays(result.stderr)}`,
-  };
 }
 
-function remoteSays(stderr: string): string {
-  const said = stderr.split(/[\r\n]+/).filter((line) => line.startsWith("remote:")).join("\n");
-  return said === "" ? "" : `: ${reasonOf(said)}`;
-}
-
-/** A push whose answer got lost may have succeeded. */
-async function look(mirror: Mirror, push: Push, result: GitResult): Promise<Outcome<string>> {
-  const error = failure(result, `Cannot push to ${mirror.remote.display}`, push.deadlineMs);
+/** A push whose answer got lost may have succeeded, and may still succeed. */
+async function look(
+  backend: GitBackend,
+  push: Push,
+  answer: Extract<PushAnswer, { kind: "none" }>,
+): Promise<Outcome<string>> {
   let head: string | undefined;
   try {
-    const deadline = Math.min(LOOK_MS, push.deadlineMs);
-    head = (await mirror.remoteRefs(["--heads", push.ref], deadline)).get(push.ref);
-  } catch (lookError) {
-    if (!(lookError instanceof GitError)) throw lookError;
-    return {
-      kind: "unknown",
-      reason: `${error.message}; looking failed too: ${lookError.message}`,
-    };
+    head = await backend.look(push.ref);
+  } catch (error) {
+    if (!(error instanceof GitError)) throw error;
+    return { kind: "unknown", reason: `${answer.reason}; looking failed too: ${error.message}` };
   }
   if (head === push.commit) return { kind: "ok", value: push.commit };
-  if (head !== push.base) {
-    return { kind: "retryable", reason: `${push.ref} has moved on the remote` };
-  }
-  const terminal = result.ending === "exited" && NOT_ALLOWED.test(result.stderr);
-  return { kind: terminal ? "terminal" : "retryable", reason: error.message };
+  if (answer.denied) return { kind: "terminal", reason: answer.reason };
+  // Cut off here, a push goes on there: a server that has it all still runs its hooks. And a head
+  // that is neither may stand on top of ours.
+  const reason = head === push.base ? answer.reason : `${push.ref} has moved on the remote`;
+  return { kind: answer.sent ? "unknown" : "retryable", reason };
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { Lab, valueOf } from "./testing.ts";
+import { Lab, LEASE, valueOf } from "./testing.ts";
 
 const SSHD = "/usr/sbin/sshd";
 const missing = await Deno.stat(SSHD).then(() => false, () => true);
@@ -74,7 +74,8 @@ Deno.test({
         const files = new Map([["a", "1"]]);
         const commit = { base: undefined, files, message: "x" };
         assert.equal(valueOf(await good.commitStatus(commit)), await lab.head("ugro/status"));
-        assert.equal(valueOf(await good.claimEpoch("me")).epoch, 1);
+        const version = valueOf(await good.writeLease(undefined, LEASE));
+        assert.deepEqual(valueOf(await good.readLease()), { version, lease: LEASE });
         const scp = lab.open({ remote: `lab:${lab.remote}`, sshConfig: join(lab.dir, "good") });
         assert.equal(valueOf(await scp.refresh()).desired, head);
 

@@ -4,6 +4,7 @@
  * @module
  */
 import { join } from "node:path";
+import type { Lease } from "../../reconciler/ports.ts";
 import { GitStateRepository } from "./repository.ts";
 import type { GitStateOptions } from "./options.ts";
 
@@ -105,6 +106,18 @@ export class Lab {
     return oid === "" ? undefined : oid;
   }
 }
+
+/** A lease to write. */
+export const LEASE: Lease = {
+  epoch: 3,
+  repository: "r",
+  owner: "host:1",
+  claim: "c3",
+  claimedAt: "2026-01-01T00:00:00Z",
+  beat: 0,
+  watched: false,
+  released: false,
+};
 
 /** The value of an outcome; throws its reason when it is not ok. */
 export function valueOf<T>(

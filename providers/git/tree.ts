@@ -3,11 +3,12 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { hash } from "node:crypto";
 import type { TreeEntry } from "../../reconciler/ports.ts";
+import { GitError } from "./error.ts";
 
 const decoder = new TextDecoder();
-const encoder = new TextEncoder();
 
 /**
  * Parses `git ls-tree -r -l -z`: `MODE SP TYPE SP OID SP+ SIZE TAB PATH NUL`. Paths are any bytes
@@ -32,12 +33,15 @@ export function parseTree(output: Uint8Array): TreeEntry[] {
 
 /** The SHA-1 id of a blob with this text. */
 export function blobId(text: string): string {
-  const bytes = encoder.encode(text);
-  const header = encoder.encode(`blob ${bytes.length}\0`);
-  const whole = new Uint8Array(header.length + bytes.length);
-  whole.set(header);
-  whole.set(bytes, header.length);
-  return hash("sha1", whole);
+  return hash("sha1", `blob ${Buffer.byteLength(text)}\0${text}`);
+}
+
+/** A full object id. */
+export const OID = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
+
+/** Throws {@linkcode GitError} unless this is a full object id. */
+export function mustBeOid(oid: string): void {
+  if (!OID.test(oid)) throw new GitError(`not a git object id: ${JSON.stringify(oid)}`, false);
 }
 
 /** Why a path may not be written to a tree or an archive; undefined: it may. */

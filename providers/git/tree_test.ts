@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
 import { changesAgainst, filesProblem, listingAfter } from "./commit.ts";
 import { blobId, parseTree, pathProblem } from "./tree.ts";
-import { parseClaim } from "./lease.ts";
-import { readAnswer } from "./push.ts";
 
 const A = "a".repeat(40);
 
@@ -21,6 +19,7 @@ Deno.test("listings parse with any path", () => {
 Deno.test("blob ids are git's", () => {
   assert.equal(blobId(""), "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391");
   assert.equal(blobId("hello\n"), "ce013625030ba8dba906f756967f9e9ca394464a");
+  assert.equal(blobId("é😀\n"), "f62aa8c3de31d2bf893dacf9688a76303947ccc7");
 });
 
 Deno.test("paths that leave their folder or reach into .git are problems", () => {
@@ -55,51 +54,4 @@ Deno.test("changes are what differs in text or mode", () => {
   assert.equal(listingAfter(base, changes, idOf), undefined);
   const only = { written: new Map([["new", "newer"]]), removed: [] };
   assert.deepEqual(listingAfter(base, only, idOf)?.[2], entry("new", "newer"));
-});
-
-Deno.test("only a whole epoch is an epoch", () => {
-  assert.deepEqual(parseClaim('{"epoch": 7, "owner": "x"}'), { epoch: 7, repository: "" });
-  assert.deepEqual(parseClaim('{"epoch": 7, "repository": "r"}'), { epoch: 7, repository: "r" });
-  for (const text of ["", "7", "null", "{}", '{"epoch":"7"}', '{"epoch":1.5}', '{"epoch":-1}']) {
-    assert.equal(parseClaim(text), undefined, text);
-  }
-});
-
-Deno.test("git push's answers are told apart", () => {
-  const answer = (line: string, stderr = "") =>
-    readAnswer({
-      ending: "exited",
-      code: 1,
-      stdout: new TextEncoder().encode(`To x\n${line}\nDone\n`),
-      stderr,
-    }, "refs/heads/s");
-  const kind = (line: string) => {
-    const told = answer(line);
-    return typeof told === "object" ? told.kind : told;
-  };
-  assert.equal(kind(` \t${A}:refs/heads/s\ta..b`), "accepted");
-  assert.equal(kind(`*\t${A}:refs/heads/s\t[new branch]`), "accepted");
-  assert.equal(kind(`=\t${A}:refs/heads/s\t[up to date]`), "accepted");
-  assert.equal(kind(`!\t${A}:refs/heads/s\t[rejected] (stale info)`), "retryable");
-  assert.equal(
-    kind(`!\t${A}:refs/heads/s\t[remote rejected] (incorrect old value provided)`),
-    "retryable",
-  );
-  assert.equal(kind(`!\t${A}:refs/heads/s\t[remote rejected] (unpacker error)`), "retryable");
-  assert.equal(
-    kind(`!\t${A}:refs/heads/s\t[remote failure] (remote failed to report status)`),
-    undefined,
-  );
-  assert.equal(kind(` \t${A}:refs/heads/other\ta..b`), undefined);
-  assert.deepEqual(
-    answer(
-      `!\t${A}:refs/heads/s\t[remote rejected] (pre-receive hook declined)`,
-      "remote: no entry \nremote: ask Bob\n",
-    ),
-    {
-      kind: "terminal",
-      reason: "the remote refuses pushes to refs/heads/s: pre-receive hook declined: " +
-        "no entry; ask Bob",
-    },
-  );
 });

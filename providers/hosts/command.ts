@@ -72,7 +72,26 @@ export function commandFor(
   const problem = destinationProblem(connect.host, connect.user);
   if (problem) return { problem };
   const argv = sshArguments(connect, python, options);
-  return { command: { argv, env: environment([...ENV_NAMES, ...SSH_ENV_NAMES]) } };
+  return { command: { argv, env: sshEnvironment() } };
+}
+
+/** What ssh gets of the controller's environment. */
+export function sshEnvironment(): Record<string, string> {
+  return environment([...ENV_NAMES, ...SSH_ENV_NAMES]);
+}
+
+/** The words that choose a host for ssh: an ssh_config, a port, the host itself. */
+export function destination(
+  connect: Extract<NodeSpec["connect"], { kind: "ssh" }>,
+  sshConfig: string | undefined,
+): { readonly options: readonly string[]; readonly host: string } {
+  return {
+    options: [
+      ...(sshConfig ? ["-F", sshConfig] : []),
+      ...(connect.port ? ["-p", String(connect.port)] : []),
+    ],
+    host: connect.user ? `${connect.user}@${connect.host}` : connect.host,
+  };
 }
 
 function sshArguments(
@@ -92,14 +111,14 @@ function sshArguments(
     "ForwardAgent=no",
     "RemoteCommand=none",
   ];
+  const { options: where, host } = destination(connect, options.sshConfig);
   return [
     "ssh",
     "-T",
-    ...(options.sshConfig ? ["-F", options.sshConfig] : []),
+    ...where,
     ...settings.flatMap((setting) => ["-o", setting]),
-    ...(connect.port ? ["-p", String(connect.port)] : []),
     "--",
-    connect.user ? `${connect.user}@${connect.host}` : connect.host,
+    host,
     `exec ${quotePath(python)} ${PYTHON_OPTIONS.join(" ")} ${quote(BOOTSTRAP)}`,
   ];
 }

@@ -36,7 +36,9 @@ function toGpus(raw: RawObservation): Parsed<Gpu> {
   if (gpus.kind === "problem") return gpus;
   const apps = read(raw.apps, parseApps);
   if (apps.kind === "problem") return apps;
-  const stray = apps.rows.find((app) => !gpus.rows.some((gpu) => gpu.uuid === app.uuid));
+  const appsOf = Map.groupBy(apps.rows, (app) => app.uuid);
+  const listed = new Set(gpus.rows.map((gpu) => gpu.uuid));
+  const [stray] = [...appsOf].find(([uuid]) => !listed.has(uuid))?.[1] ?? [];
   if (stray) {
     const problem = `process ${stray.pid} is on ${stray.uuid}, which nvidia-smi does not list`;
     return { kind: "problem", problem };
@@ -44,7 +46,7 @@ function toGpus(raw: RawObservation): Parsed<Gpu> {
   const rows = gpus.rows.map((gpu) => ({
     ...gpu,
     model: cleanLine(gpu.model, 200),
-    processes: apps.rows.filter((app) => app.uuid === gpu.uuid).map((app) => toProcess(app, raw)),
+    processes: (appsOf.get(gpu.uuid) ?? []).map((app) => toProcess(app, raw)),
   }));
   return { kind: "rows", rows };
 }

@@ -83,3 +83,20 @@ Deno.test("messages are cleaned, and a checkpoint that cannot be named is left o
   assert.deepEqual(raw.gpus, { error: "bad thing" });
   assert.deepEqual(raw.checkpoints["demo"]?.map((one) => one.path), ["/c/step-1"]);
 });
+
+Deno.test("a time without a date, and odd names in a record, make no node unknown", () => {
+  const run = {
+    ...{ job: "a", attempt: 1, rank: 0, state: "running", epoch: 1, gpus: [], masterPort: null },
+    ...{ createdAtMs: 1e300, startedAtMs: null, bootId: "b\u001b[2J", processes: 1 },
+    ...{ meta: { commit: "c\u009b", specDigest: "d".repeat(999), nodes: [], gpus: [] } },
+    ...{ stop: null, exit: null, error: null },
+  };
+  const raw = observeReply.parse({
+    ...{ bootId: "b", cpuCores: 1, memoryTotalMiB: 1, memoryAvailableMiB: 1, diskFreeMiB: 1 },
+    ...{ gpus: { absent: true }, apps: { absent: true }, pids: {}, runs: [run], checkpoints: {} },
+  });
+  const [read] = raw.runs;
+  assert.equal(new Date(read?.createdAtMs ?? NaN).toISOString(), "9999-12-31T23:59:59.999Z");
+  assert.deepEqual([read?.bootId, read?.meta.commit], ["b", "c�"]);
+  assert.equal(read?.meta.specDigest.length, 256);
+});

@@ -90,9 +90,14 @@ export class HostFleet implements Fleet {
     return new Map(seen.map((observation) => [observation.node, observation]));
   }
 
-  launch(node: NodeName, run: RunId, spec: LaunchSpec): Promise<Outcome<LaunchReply>> {
+  launch(
+    node: NodeName,
+    run: RunId,
+    spec: LaunchSpec,
+    secrets: Readonly<Record<string, string>> = {},
+  ): Promise<Outcome<LaunchReply>> {
     return this.#with(node, async (link) => {
-      const fields = { ...this.#mutating(run), spec };
+      const fields = { ...this.#mutating(run), spec, secrets };
       const outcome = await link.ask("launch", fields, launchReply);
       // The code may be what is missing: let the next `putCode` look instead of remember.
       if (outcome.kind !== "ok" && spec.code !== null) link.digests.delete(spec.code);

@@ -25,7 +25,8 @@ export type Frame =
 export class LineReader {
   readonly #decoder = new TextDecoder();
   readonly #maxBytes: number;
-  #parts: Uint8Array[] = [];
+  /** The beginning of a line. One buffer: a million chunks of one byte must not cost a gigabyte. */
+  #begun = new Uint8Array();
   #bytes = 0;
 
   constructor(maxBytes: number = MAX_LINE_BYTES) {
@@ -36,28 +37,39 @@ export class LineReader {
   *push(chunk: Uint8Array): Generator<string> {
     let rest = chunk;
     for (let end = rest.indexOf(10); end !== -1; end = rest.indexOf(10)) {
-      this.#keep(rest.subarray(0, end));
+      yield this.#line(rest.subarray(0, end));
       rest = rest.subarray(end + 1);
-      yield this.#take();
     }
-    // A copy, so that a small rest does not hold on to the whole chunk.
-    if (rest.length > 0) this.#keep(rest.slice());
+    if (rest.length > 0) this.#keep(rest);
+  }
+
+  #line(end: Uint8Array): string {
+    if (this.#bytes === 0) {
+      this.#check(end.length);
+      return this.#decoder.decode(end);
+    }
+    this.#keep(end);
+    const line = this.#decoder.decode(this.#begun.subarray(0, this.#bytes));
+    this.#begun = new Uint8Array();
+    this.#bytes = 0;
+    return line;
   }
 
   #keep(part: Uint8Array): void {
-    this.#bytes += part.length;
-    if (this.#bytes > this.#maxBytes) {
-      throw new RangeError(`a line is longer than ${this.#maxBytes} bytes`);
+    const bytes = this.#bytes + part.length;
+    this.#check(bytes);
+    if (bytes > this.#begun.length) {
+      const larger = new Uint8Array(Math.max(bytes, 2 * this.#begun.length));
+      larger.set(this.#begun.subarray(0, this.#bytes));
+      this.#begun = larger;
     }
-    this.#parts.push(part);
+    this.#begun.set(part, this.#bytes);
+    this.#bytes = bytes;
   }
 
-  #take(): string {
-    const [first = new Uint8Array(), ...more] = this.#parts;
-    const bytes = more.length === 0 ? first : concat([first, ...more], this.#bytes);
-    this.#parts = [];
-    this.#bytes = 0;
-    return this.#decoder.decode(bytes);
+  #check(bytes: number): void {
+    if (bytes <= this.#maxBytes) return;
+    throw new RangeError(`a line is longer than ${this.#maxBytes} bytes`);
   }
 }
 
@@ -106,14 +118,4 @@ function idOf(json: unknown): number | null {
 
 function bad(id: number | null, reason: string): Frame {
   return { kind: "bad", id, reason };
-}
-
-function concat(parts: readonly Uint8Array[], length: number): Uint8Array {
-  const all = new Uint8Array(length);
-  let offset = 0;
-  for (const part of parts) {
-    all.set(part, offset);
-    offset += part.length;
-  }
-  return all;
 }

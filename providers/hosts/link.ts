@@ -14,9 +14,10 @@ import type {
   Outcome,
 } from "../../reconciler/ports.ts";
 import { within } from "./clock.ts";
-import { commandFor } from "./command.ts";
+import { commandFor, destination, sshEnvironment } from "./command.ts";
 import { toReachable } from "./convert.ts";
-import { explain, explainCut } from "./explain.ts";
+import { type Ending, explain, explainCut, type Explanation, wantsPin } from "./explain.ts";
+import { findPin, type Pin } from "./host_key.ts";
 import { toOutcome } from "./outcome.ts";
 import { backoffMs, type Gate } from "./pacing.ts";
 import { startProcess } from "./process.ts";
@@ -58,7 +59,8 @@ export class NodeLink {
   #waitForFirst = true;
   #session: Session | undefined;
   #observing = false;
-  #reason: string;
+  /** Why there is no session. */
+  #why: Explanation;
   #knownMs: number;
   #digests = new Set<string>();
 
@@ -66,7 +68,7 @@ export class NodeLink {
     this.spec = spec;
     this.#context = context;
     this.#knownMs = context.clock.now();
-    this.#reason = `Connecting to ${spec.name} for the first time`;
+    this.#why = { reason: `Connecting to ${spec.name} for the first time` };
     this.#loop = this.#keepConnected();
   }
 
@@ -81,8 +83,8 @@ export class NodeLink {
     if (this.#waitForFirst) await within(clock, observeTimeoutMs, this.#firstTry.promise);
     this.#waitForFirst = false;
     const session = this.#session;
-    if (!session) return this.#unknown(this.#reason);
-    if (this.#observing) return this.#unknown(`${this.spec.name} has not answered yet`);
+    if (!session) return this.#unknown(this.#why);
+    if (this.#observing) return this.#unknown({ reason: `${this.spec.name} has not answered yet` });
     this.#observing = true;
     let late = false;
     const answer = session.ask("observe", { checkpoints: queries }, observeReply);
@@ -90,7 +92,7 @@ export class NodeLink {
     const reply = await within(clock, observeTimeoutMs, noted);
     if (reply?.kind === "ok") return toReachable(this.spec.name, reply.value);
     late = true;
-    return this.#unknown(whyUnknown(this.spec.name, reply));
+    return this.#unknown({ reason: whyUnknown(this.spec.name, reply) });
   }
 
   /** Sends one operation; `retryable` when it certainly did not leave. */
@@ -101,7 +103,7 @@ export class NodeLink {
     deadlineMs: number = SILENCE_MS,
   ): Promise<Outcome<T>> {
     const session = this.#session;
-    if (!session) return { kind: "retryable", reason: this.#reason };
+    if (!session) return { kind: "retryable", reason: this.#why.reason };
     const asked = session.ask(op, fields, schema, Math.max(deadlineMs, SILENCE_MS));
     return toOutcome(op, await within(this.#context.clock, deadlineMs, asked));
   }
@@ -121,8 +123,8 @@ export class NodeLink {
     return reply;
   }
 
-  #unknown(reason: string): NodeObservation {
-    return { state: "unknown", node: this.spec.name, sinceMs: this.#knownMs, reason };
+  #unknown(why: Explanation): NodeObservation {
+    return { state: "unknown", node: this.spec.name, sinceMs: this.#knownMs, ...why };
   }
 
   async #keepConnected(): Promise<void> {
@@ -142,7 +144,7 @@ export class NodeLink {
     const { clock, source, claim, connectTimeoutMs, log } = this.#context;
     if (this.#stop.signal.aborted) return;
     const made = commandFor(this.spec, this.#context);
-    if ("problem" in made) return this.#down(made.problem);
+    if ("problem" in made) return this.#down({ reason: made.problem });
     const { name, workdir } = this.spec;
     const session = new Session(startProcess(made.command, clock), {
       clock,
@@ -159,14 +161,14 @@ export class NodeLink {
     if (hello.kind === "ok" && !this.#stop.signal.aborted) return session;
     if (hello.kind !== "refused") return this.#down(await this.#whyNotOpened(session, hello));
     await session.close();
-    return this.#down(`${name} cannot be used: ${hello.message}`);
+    return this.#down({ reason: `${name} cannot be used: ${hello.message}` });
   }
 
   async #serve(session: Session): Promise<void> {
     // Closed between the answer to `hello` and here.
     if (this.#stop.signal.aborted) return await session.close();
     this.#session = session;
-    this.#reason = "";
+    this.#why = { reason: "" };
     this.#knownMs = this.#context.clock.now();
     this.#firstTry.resolve();
     this.#context.log("info", "connected", { node: this.spec.name });
@@ -174,24 +176,35 @@ export class NodeLink {
     const end = await session.ended;
     this.#session = undefined;
     this.#digests = new Set();
-    this.#down(
-      end.because ? `Session to ${this.spec.name}: ${end.because}` : explainCut(this.spec, end),
-    );
+    const cut = end.because && `Session to ${this.spec.name}: ${end.because}`;
+    this.#down({ reason: cut || explainCut(this.spec, end) });
   }
 
   /** Why no session came about; ends one whose answer to `hello` was unreadable. */
-  async #whyNotOpened(session: Session, hello: Reply<unknown>): Promise<string> {
+  async #whyNotOpened(session: Session, hello: Reply<unknown>): Promise<Explanation> {
     if (hello.kind === "lost") await session.close(hello.reason);
     const end = await session.ended;
-    if (end.because !== undefined) return `Cannot connect to ${this.spec.name}: ${end.because}`;
-    return explain(this.spec, this.#context.sshConfig, end);
+    if (end.because !== undefined) {
+      return { reason: `Cannot connect to ${this.spec.name}: ${end.because}` };
+    }
+    return explain(this.spec, this.#context.sshConfig, end, await this.#findPin(end));
   }
 
-  #down(reason: string): undefined {
+  /** Where the host's key is pinned, when that is what a person must be told. */
+  async #findPin(end: Ending): Promise<Pin | undefined> {
+    const { connect } = this.spec;
+    const { sshConfig, clock } = this.#context;
+    if (connect.kind !== "ssh" || !wantsPin(this.spec, end)) return undefined;
+    const { options, host } = destination(connect, sshConfig);
+    return await findPin(["ssh", "-G", ...options, "--", host], sshEnvironment(), clock);
+  }
+
+  #down(why: Explanation): undefined {
     if (this.#stop.signal.aborted) return;
-    if (reason !== this.#reason) {
+    const { reason } = why;
+    if (reason !== this.#why.reason) {
       this.#context.log("warn", "not connected", { node: this.spec.name, reason });
-      this.#reason = reason;
+      this.#why = why;
       this.#context.changed(this.spec, reason);
     }
   }

@@ -8,17 +8,24 @@ import { z } from "zod";
 import type { Checkpoint, RunError, RunExit, RunMeta, RunRecord } from "../../jobs/run.ts";
 import { cleanLine, cleanText, isClean } from "./text.ts";
 
+/** Most runs that one node may tell of; ended ones are removed long before (`clean.ts`). */
+const MAX_RUNS = 5000;
+
 const name = z.string().min(1).max(256).refine((text) => isClean(text, 256), "unprintable");
 const path = z.string().min(1).max(4096).refine((text) => isClean(text, 4096), "unprintable");
+/** A job can write records of its own: an odd one must not make its whole node unknown. */
+const id = z.string().transform((text) => cleanLine(text, 256));
 const line = z.string().transform((text) => cleanLine(text));
 const text = z.string().transform((value) => cleanText(value, 8192));
 const count = z.int().nonnegative();
 const size = z.number().nonnegative();
-const timeMs = z.number().nonnegative();
+/** The end of the year 9999: a later time has no text of the form that status files take. */
+const LAST_MS = 253_402_300_799_999;
+const timeMs = z.number().nonnegative().transform((ms) => Math.min(ms, LAST_MS));
 
 const runMeta: z.ZodType<RunMeta> = z.object({
-  commit: z.string().max(256),
-  specDigest: z.string().max(256),
+  commit: id,
+  specDigest: id,
   nodes: z.array(name).max(4096),
   gpus: z.array(z.array(name).max(256)).max(4096),
 });
@@ -49,7 +56,7 @@ const runRecord: z.ZodType<RunRecord> = z.object({
   masterPort: count.max(65535).nullable(),
   createdAtMs: timeMs,
   startedAtMs: timeMs.nullable(),
-  bootId: z.string().max(256),
+  bootId: id,
   processes: count,
   stop: z.object({ reason: line, requestedAtMs: timeMs, graceMs: size }).nullable(),
   exit: runExit.nullable(),
@@ -99,7 +106,7 @@ export const observeReply = z.object({
   gpus: toolOutput,
   apps: toolOutput,
   pids: z.record(z.string(), pidEntry),
-  runs: z.array(runRecord),
+  runs: z.array(runRecord).max(MAX_RUNS),
   checkpoints: z.record(z.string(), checkpoints),
 });
 

@@ -29,6 +29,9 @@ MAX_CODE_BYTES = 2 << 30
 MAX_CODE_MEMBERS = 100_000
 MAX_ERROR_CHARS = 2000
 LOG_LIMIT_BYTES = 64 << 20
+MAX_SECRETS = 64
+MIN_SECRET_CHARS = 6
+MAX_SECRET_LINES = 200
 STARTING_MS = 10_000
 LEFTOVER_GRACE_S = 5.0
 PEER_GRACE_S = 30.0
@@ -161,9 +164,9 @@ def clean_environment() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.startswith("UGRO_")}
 
 
-def log_exception() -> None:
+def log_exception(hide=str) -> None:
     import traceback
-    sys.stderr.write(traceback.format_exc()[-4000:])
+    sys.stderr.write(hide(traceback.format_exc())[-4000:])
     sys.stderr.flush()
 
 
@@ -373,6 +376,13 @@ def environment(value, name):
     return {names(k, f"{name} key"): values(v, f"{name}.{k}") for k, v in value.items()}
 
 
+def secret_values(value, name):
+    """Like an environment, but no bigger than a job's can be. Refusals never quote a value."""
+    if len(anything(value, name)) > MAX_SECRETS:
+        refuse(name, f"an object of at most {MAX_SECRETS}")
+    return environment(value, name)
+
+
 def variants(key: str, choices: dict):
     """A union told apart by `key`."""
     def check(value, name):
@@ -436,6 +446,7 @@ SPEC = fields({
 }, {
     "resumeStep": integer(0, 2**53),
     "resumeArgs": list_of(text(limit=128 << 10)),
+    "secretNames": list_of(text(r"[A-Za-z_][A-Za-z0-9_]*", 256), most=MAX_SECRETS),
     "interface": text(r"[A-Za-z0-9_.:@-]{1,64}", 64),
     "logLimitBytes": integer(1024, 2**40),
 })
@@ -1190,8 +1201,9 @@ def find_interface(address: str) -> str | None:
 class Command:
     """What a supervisor starts for a launch: words, environment, working directory."""
 
-    def __init__(self, workdir: str, folder: str, launch: dict):
+    def __init__(self, workdir: str, folder: str, launch: dict, secrets: dict[str, str]):
         self.workdir, self.folder, self.launch = workdir, folder, launch
+        self.secrets = secrets
         self.spec = launch["spec"]
         self.ranks = max(1, self.spec["gpusPerNode"])
         names = self.spec["meta"]["nodes"]
@@ -1265,7 +1277,8 @@ class Command:
         interface = spec.get("interface") or find_interface(spec["localAddress"])
         if interface:
             env |= {"NCCL_SOCKET_IFNAME": f"={interface}", "GLOO_SOCKET_IFNAME": interface}
-        env |= {k: v for k, v in spec["env"].items() if not k.startswith("UGRO_")}
+        wanted = spec["env"] | self.secrets
+        env |= {k: v for k, v in wanted.items() if not k.startswith("UGRO_")}
         return env | {
             "UGRO_RUN": name, "UGRO_RUN_DIR": self.folder, "UGRO_LOG_DIR": f"{self.folder}/logs",
             "UGRO_JOB": launch["job"], "UGRO_ATTEMPT": str(launch["attempt"]),
@@ -1357,10 +1370,99 @@ def log_tail(path: str, count: int) -> bytes:
     return last
 
 
+# ── secrets ─────────────────────────────────────────────────────────────────────────────────
+# The values come with the launch, go through an anonymous file in memory to the supervisor's
+# stdin, and from there to the environment of the ranks. They are never on a command line, in the
+# environment of a process of ours, or on disk.
+
+
+def hand_over(secrets: dict[str, str]) -> int:
+    """A file that exists only in memory and for whoever inherits it. Unlike a pipe it is whole
+    before anybody reads it, however this session ends."""
+    fd = os.memfd_create("ugro", os.MFD_CLOEXEC)
+    try:
+        view = memoryview(json.dumps(secrets).encode())
+        while view:
+            view = view[os.write(fd, view):]
+        os.lseek(fd, 0, os.SEEK_SET)
+        return fd
+    except OSError:
+        os.close(fd)
+        raise
+
+
+def take_over(names: list[str]) -> dict[str, str] | None:
+    """What `hand_over` gave us on stdin, which is closed; None when it is not all there."""
+    if not names:
+        return {}
+    parts = []
+    while part := os.read(0, 1 << 20):
+        parts.append(part)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    try:
+        given = secret_values(json.loads(b"".join(parts)), "secrets")
+        return {name: given[name] for name in names}
+    except (ValueError, KeyError, Refusal):
+        return None
+
+
+class Hide:
+    """Takes the values of secrets out of a text of ours: as they are, as JSON and Python write them
+    in quotes, in URLs, in base64, and line by line."""
+
+    def __init__(self, secrets: dict[str, str]):
+        self.secrets = secrets
+        self.known: list[tuple[str, str]] | None = None
+
+    def forms(self) -> list[tuple[str, str]]:
+        """(text, name of its secret), longer ones first; made when it is first needed."""
+        if self.known is None:
+            names: dict[str, str] = {}
+            for name, value in self.secrets.items():
+                lines = [line.strip() for line in value.splitlines()][:MAX_SECRET_LINES]
+                for part in (value, value.strip(), *lines):
+                    if len(part) >= MIN_SECRET_CHARS:
+                        names |= {form: name for form in self.forms_of(part) if form not in names}
+            self.known = sorted(names.items(), key=lambda item: -len(item[0]))
+        return self.known
+
+    @staticmethod
+    def forms_of(value: str) -> set[str]:
+        import binascii
+        from urllib.parse import quote
+        found = {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1],
+                 repr(value)[1:-1], quote(value, safe=""), quote(value)}
+        for shift in range(3):  # where it begins in what was encoded, `user:token` for example
+            data = bytes(shift) + value.encode()
+            whole = binascii.b2a_base64(data, newline=False).decode()
+            part = whole[-(-shift * 8 // 6):len(data) * 8 // 6]
+            found |= {part, part.replace("+", "-").replace("/", "_")}
+        return found
+
+    def __call__(self, text: str) -> str:
+        for form, name in self.forms():
+            text = text.replace(form, f"[secret {name}]")
+        return text
+
+    def tail(self, path: str, count: int) -> str:
+        """The end of a log. It may begin in the middle of a value, which is not recognised: so it is
+        shown from the first whole line or whole value on, or from where no value can reach."""
+        longest = max((len(form.encode()) for form, _ in self.forms()), default=0)
+        data = log_tail(path, count + longest)
+        said = self(data.decode("utf-8", "replace"))
+        if len(data) < count + longest:
+            return said
+        whole = (said.find("\n") + 1 or longest, said.find("[secret "), longest)
+        return said[min(at for at in whole if at >= 0):]
+
+
 # ── what went wrong ─────────────────────────────────────────────────────────────────────────
 
 
-def find_error(folder: str, launch: dict, failed: bool, first: tuple | None) -> dict | None:
+def find_error(folder: str, launch: dict, failed: bool, first: tuple | None,
+               hide: Hide) -> dict | None:
     """RunError: the earliest error file of this node, or the end of what the rank printed.
 
     `failed` is false when no log is to blame (a success, or a stop); `first` is (local rank, text)
@@ -1370,39 +1472,43 @@ def find_error(folder: str, launch: dict, failed: bool, first: tuple | None) -> 
 
     def error(local, message, timestamp, source):
         rank = None if local is None else launch["rank"] * ranks + local
-        message = message[:MAX_ERROR_CHARS].encode("utf-8", "replace").decode()
+        message = hide(message)[:MAX_ERROR_CHARS].encode("utf-8", "replace").decode()
         return {"rank": rank, "message": message,
                 "timestampMs": timestamp or now_ms(), "source": source}
 
-    reported = sorted(error_files(f"{folder}/elastic"))
+    reported = sorted(error_files(f"{folder}/elastic", ranks))
     if reported:
         timestamp, local, message = reported[0]
         return error(local, message, timestamp, "error-file")
     if not failed:
         return None
     logs = f"{folder}/logs"
-    agent = tail_bytes(f"{logs}/agent.log", 64 << 10).decode("utf-8", "replace")
+    agent = hide.tail(f"{logs}/agent.log", 64 << 10)
     local, how = first or root_cause(agent)
+    if local is not None and local >= ranks:
+        local = None  # the job writes to that log, too
     if local is None:
         local = next((k for k in range(ranks) if b"Traceback (most recent" in
                       tail_bytes(f"{logs}/{k}.err", 64 << 10)), None)
     if local is None:
         return error(None, last_words(agent), mtime_ms(f"{logs}/agent.log"), "log")
     printed = f"{logs}/{local}.err"
-    said = tail_bytes(printed, 16 << 10) or tail_bytes(f"{logs}/{local}.out", 16 << 10)
-    words = last_words(said.decode("utf-8", "replace"), MAX_ERROR_CHARS - len(how) - 1)
+    said = hide.tail(printed, 16 << 10) or hide.tail(f"{logs}/{local}.out", 16 << 10)
+    words = last_words(said, MAX_ERROR_CHARS - len(how) - 1)
     return error(local, "\n".join(filter(None, [how, words])), mtime_ms(printed), "log")
 
 
-def error_files(folder: str):
-    """(time in ms, local rank, message) of each torchelastic file FOLDER/…/LOCAL/error.json."""
+def error_files(folder: str, ranks: int):
+    """(time in ms, local rank, message) of each torchelastic file FOLDER/…/LOCAL/error.json. The job
+    can write there, too: what is not the folder of one of its ranks is passed over."""
+    folders = {str(local): local for local in range(ranks)}
     seen = 0
     for path, _, names in os.walk(folder):
         seen += 1
         if seen > 10_000:
             return
-        local = os.path.basename(path)
-        if "error.json" not in names or not local.isdigit():
+        local = folders.get(os.path.basename(path))
+        if "error.json" not in names or local is None:
             continue
         try:
             content = json.loads(read_bytes(f"{path}/error.json", 1 << 20))
@@ -1412,16 +1518,18 @@ def error_files(folder: str):
             written = mtime_ms(f"{path}/error.json")
             told = int(float(extra.get("timestamp") or 0) * 1000)
             # The file tells whole seconds; its own time is finer where the two agree.
-            when = written if abs(told - written) < 2000 or not told else told
-            yield when, int(local), str(said)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
+            finer = abs(told - written) < 2000 or not 0 < told < 2**53
+            when = written if finer else told
+            yield when, local, str(said)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError,
+                RecursionError):
             continue
 
 
 def root_cause(agent_log: str) -> tuple[int | None, str]:
     """(local rank, how it ended) from torchrun's own summary; the text only for a signal."""
     _, found, block = agent_log.rpartition("Root Cause (first observed failure)")
-    rank = re.search(r"local_rank: (\d+)", block) if found else None
+    rank = re.search(r"local_rank: ([0-9]{1,4})\b", block) if found else None
     if rank is None:
         return None, ""
     died = re.search(r"exitcode\s*: -\d+.*", block)
@@ -1497,6 +1605,7 @@ class Supervisor:
         self.stopped = self.killed = False
         self.start_error = ""
         self.start_pipe = -1
+        self.hide = Hide({})
 
     def run(self) -> None:
         # A second supervisor of the same run (a launch that was repeated) ends here, or below.
@@ -1505,6 +1614,11 @@ class Supervisor:
             return
         if any(exists(f"{self.folder}/{n}") for n in ("agent.json", "exit.json")):
             return
+        secrets = take_over(self.launch["spec"].get("secretNames") or [])
+        if secrets is None:
+            sys.stderr.write("not started: its secrets did not come; the next launch brings them\n")
+            return
+        self.hide = Hide(secrets)
         become_subreaper()
         self.catch_signals()
         self.reserve()
@@ -1514,7 +1628,7 @@ class Supervisor:
             # way round: one of the two always sees the other.
             if os.path.exists(f"{self.folder}/stop.json"):
                 return self.finish("stopped", None, "stopped before it was started")
-            self.start()
+            self.start(secrets)
         except (CannotStart, OSError) as error:
             return self.finish("start-failed", None, f"Cannot start: {error}")
         while self.agents:
@@ -1545,8 +1659,8 @@ class Supervisor:
 
     # starting
 
-    def start(self) -> None:
-        command = Command(self.workdir, self.folder, self.launch)
+    def start(self, secrets: dict[str, str]) -> None:
+        command = Command(self.workdir, self.folder, self.launch, secrets)
         agents = command.agents()
         logs, elastic = f"{self.folder}/logs", f"{self.folder}/elastic"
         os.makedirs(elastic, exist_ok=True)
@@ -1779,17 +1893,18 @@ class Supervisor:
             "signal": os.WTERMSIG(status) if died else None,
             "reason": reason, "endedAtMs": now_ms(),
         }
-        write_last(f"{self.folder}/exit.json", end | ({"message": message} if message else {}))
+        told = {"message": self.hide(message)} if message else {}
+        write_last(f"{self.folder}/exit.json", end | told)
 
     def write_error(self, failed: bool) -> None:
         try:
             direct = self.launch["spec"]["launcher"] == "processes"
             first = self.first_failure[:2] if direct and self.first_failure else None
-            error = find_error(self.folder, self.launch, failed, first)
+            error = find_error(self.folder, self.launch, failed, first, self.hide)
             if error:
                 write_json(f"{self.folder}/error.json", error)
         except Exception:
-            log_exception()  # the run's end matters more than the reason for it
+            log_exception(self.hide)  # the run's end matters more than the reason for it
 
     def give_up(self) -> None:
         """After a fault of our own: leave no process behind, and say so."""
@@ -1837,7 +1952,7 @@ def supervise(folder: str) -> None:
     try:
         supervisor.run()
     except Exception:
-        log_exception()
+        log_exception(supervisor.hide)
         if supervisor.lock is not None:
             supervisor.give_up()
 
@@ -1878,7 +1993,11 @@ def reap(folder: str) -> None:
         time.sleep(pause)
         pause = min(0.5, pause * 2)
     try:
-        error = find_error(folder, launch, False, None) if launch and started else None
+        hide = Hide({})
+        error = find_error(folder, launch, False, None, hide) if launch and started else None
+        if error and launch["spec"].get("secretNames"):
+            error["message"] = ("not shown: the run has secrets, and who could take them out of the "
+                                "message is gone; it is in elastic/ of the run's folder")
         if error:
             write_json(f"{folder}/error.json", error)
     except Exception:
@@ -2042,8 +2161,8 @@ class Session:
             operation = self.OPERATIONS[one_of(*self.OPERATIONS)(request.get("op"), "op")]
             if self.workdir is None and request["op"] != "hello":
                 raise Refusal("invalid", "hello comes first")
-            run, required = operation
-            self.answer(number, run(self, fields(required)(request, "request")))
+            run, required, *optional = operation
+            self.answer(number, run(self, fields(required, *optional)(request, "request")))
             if request["op"] == "hello":
                 import socket  # noqa: F401  launch needs both; the controller reads meanwhile
                 import subprocess  # noqa: F401
@@ -2175,6 +2294,9 @@ class Session:
             raise Refusal("invalid", "only rank 0 can choose the port: spec.master.port is 0")
         if q["rank"] >= spec["nodes"]:
             raise Refusal("invalid", f"rank {q['rank']} of {spec['nodes']} nodes")
+        missing = set(spec.get("secretNames") or ()) - set(q.get("secrets") or ())
+        if missing:
+            raise Refusal("invalid", f"no value came for the secret {min(missing)}")
         return self.with_epoch(q["epoch"], lambda _: self.launch(q))
 
     def launch(self, q: dict) -> dict:
@@ -2183,7 +2305,7 @@ class Session:
         begun = ("agent.json", "exit.json", "stop.json")
         never = not any(exists(f"{folder}/{name}") for name in begun)
         if created or (never and not is_locked(folder)):
-            self.spawn("supervise", folder)
+            self.spawn("supervise", folder, q.get("secrets"))
             self.eager_until = time.monotonic() + 1.0
         if not created and never:
             end = time.monotonic() + 1.0
@@ -2218,15 +2340,19 @@ class Session:
             if os.path.isdir(fresh):
                 remove_tree(fresh)
 
-    def spawn(self, what: str, folder: str) -> None:
+    def spawn(self, what: str, folder: str, secrets: dict[str, str] | None = None) -> None:
         """Starts a detached process of ours: own session, no tie to this one's pipes."""
         import subprocess
-        with open(f"{folder}/supervisor.log", "ab") as log:
-            os.chmod(log.fileno(), 0o600)
-            self.children.append(subprocess.Popen(
-                [sys.executable or "python3", "-I", "-S", "-X", "utf8", self.program, what, folder],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
-                env=clean_environment(), start_new_session=True))
+        stdin = hand_over(secrets) if secrets else os.open(os.devnull, os.O_RDONLY)
+        try:
+            with open(f"{folder}/supervisor.log", "ab") as log:
+                os.chmod(log.fileno(), 0o600)
+                self.children.append(subprocess.Popen(
+                    [sys.executable or "python3", "-I", "-S", "-X", "utf8", self.program, what,
+                     folder], stdin=stdin, stdout=log, stderr=log, cwd="/",
+                    env=clean_environment(), start_new_session=True))
+        finally:
+            os.close(stdin)
 
     def find_run(self, q: dict) -> str:
         folder = run_dir(self.workdir, q["job"], q["attempt"], q["rank"])
@@ -2314,7 +2440,7 @@ class Session:
     OPERATIONS = {
         "hello": (hello, {"workdir": PATH, "epoch": EPOCH, "repository": text(limit=64)}),
         "observe": (observe, {"checkpoints": CHECKPOINTS}),
-        "launch": (op_launch, {"epoch": EPOCH, **RUN, "spec": SPEC}),
+        "launch": (op_launch, {"epoch": EPOCH, **RUN, "spec": SPEC}, {"secrets": secret_values}),
         "stop": (op_stop, {"epoch": EPOCH, **RUN, "graceMs": integer(0, 10**9), "reason": text()}),
         "clean": (op_clean, {"epoch": EPOCH, "job": JOB, "throughAttempt": integer(0, 10**9)}),
         "code-has": (code_has, {"digest": DIGEST}),

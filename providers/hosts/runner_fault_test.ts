@@ -5,6 +5,7 @@ import {
   alive,
   eventually,
   gone,
+  PYTHON,
   read,
   runDir,
   Runner,
@@ -258,3 +259,40 @@ scenario(
     );
   },
 );
+
+scenario(
+  "odd folders and times among the error files of a run hide none that is real",
+  async (workdir) => {
+    await using runner = await Runner.open(workdir);
+    const script = `import json, os, sys
+elastic = os.environ["UGRO_RUN_DIR"] + "/elastic/odd/"
+for name in ["99999999999999999999", "7", "-1", "٣", "²", "0"]:
+    os.makedirs(elastic + name)
+    deep = name == "0"
+    text = '{"message": ' + "[" * 100_000 if deep else json.dumps({"message": "odd " + name})
+    open(elastic + name + "/error.json", "w").write(text)
+real = {"message": {"message": "the real one", "extraInfo": {"timestamp": "1e300"}}}
+json.dump(real, open(os.environ["TORCHELASTIC_ERROR_FILE"], "w"))
+sys.exit(1)`;
+    const program = { kind: "command", argv: [PYTHON, "-c", script] };
+    await runner.launch("demo", { program });
+    const { error } = await runner.until("demo", "exited");
+    assert.deepEqual([error?.message, error?.rank], ["the real one", 0]);
+  },
+);
+
+scenario("a rank that the agent's log cannot mean hides no error", async (workdir) => {
+  await using runner = await Runner.open(workdir);
+  for (const [job, rank] of [["large", "9".repeat(30)], ["endless", "9".repeat(5000)]] as const) {
+    const forged = `Root Cause (first observed failure):\nlocal_rank: ${rank}\nexitcode : 1`;
+    const script = `echo "$1"; echo the real one >&2; exit 3`;
+    // Without torchrun the supervisor sees who failed; a stand-in for torchrun it has to believe.
+    const python = `${workdir}/python-${job}`;
+    const text = `#!/bin/sh\nset -- '${forged}'\n${script}\n`;
+    await Deno.writeTextFile(python, text, { mode: 0o755 });
+    await runner.launch(job, { launcher: "torchrun", python });
+    const { error } = await runner.until(job, "exited");
+    assert.match(error?.message ?? "", /the real one/);
+    assert.equal(error?.rank, null);
+  }
+});

@@ -78,9 +78,8 @@ Deno.test(
         nodeSpec("nowhere", { kind: "ssh", host: "ugro-test.invalid" }),
       ], claim(1));
       const expected = {
-        strange:
-          /^Host key of strange is not known: run `ssh -F .*\/config'? strange` once, compare/,
-        changed: /^Host key of changed has changed: .*ssh-keygen -R/,
+        strange: /^Host key of strange is not known: run `ssh -F .*=ask strange true` as the user/,
+        changed: /^Host key of changed has changed: .*ssh-keygen -R changed -f .*known_hosts'? &&/,
         keyless: /^keyless refused the login: .*true` must work without a password$/,
         dead: /^dead refused the connection: check that sshd runs there$/,
         "no-python": /^There is no ~\/no such\/python on good: set the node's `python:`/,
@@ -92,6 +91,30 @@ Deno.test(
         const node = nodes.get(name as NodeName);
         assert.match(node?.state === "unknown" ? node.reason : "reachable", pattern);
       }
+      assert.deepEqual([...nodes.values()].map((n) => n.state === "unknown" && n.problem?.type), [
+        ...["HostKeyUnknown", "HostKeyChanged", "AuthenticationFailed", undefined],
+        ...[undefined, undefined, undefined],
+      ]);
+    }),
+);
+
+Deno.test(
+  { name: "ssh: the commands that are told accept an unknown and a changed host key", ignore },
+  () =>
+    withFleet(async (fleet, sshd, clock) => {
+      const hosts = ["strange", "changed"];
+      fleet.configure(
+        await Promise.all(hosts.map(async (host) => ssh(host, { python: await python() }))),
+        claim(1),
+      );
+      const nodes = await fleet.observe([]);
+      for (const host of hosts) {
+        const node = nodes.get(host as NodeName);
+        assert.equal(node?.state, "unknown");
+        await sshd.type(/`(ssh.*? true)`/.exec(node.problem?.fix ?? "")?.[1] ?? "no command");
+      }
+      await clock.advance(2000);
+      for (const _ of hosts) await fleet.next(/connected/);
     }),
 );
 

@@ -21,3 +21,9 @@ Deno.test("only what cleaning leaves alone is clean", () => {
     assert.equal(isClean(text, 100), false);
   }
 });
+
+Deno.test("a text is cut where a character ends, and holds no half of one", () => {
+  assert.equal(cleanLine("a😀b", 3), "a…");
+  assert.equal(cleanText("a\ud800b", 9), "a�b");
+  assert.equal(isClean("a\udc00", 9), false);
+});

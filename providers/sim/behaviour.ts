@@ -26,6 +26,8 @@ export interface Behaviour {
   readonly peerDelayMs: number;
   /** From SIGTERM to the end; longer than the grace period means that it is killed. */
   readonly stopMs: number;
+  /** From SIGKILL until every process is gone. */
+  readonly killMs: number;
   /** Saves when it is told to stop. */
   readonly saveOnStop: boolean;
 }
@@ -43,5 +45,6 @@ export const DEFAULT_BEHAVIOUR: Behaviour = {
   onPeerDeath: "fail",
   peerDelayMs: 5_000,
   stopMs: 800,
+  killMs: 0,
   saveOnStop: false,
 };

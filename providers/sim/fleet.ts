@@ -8,6 +8,7 @@ import type { RunId } from "../../jobs/run.ts";
 import type {
   CheckpointQuery,
   Claim,
+  Clock,
   CodeArchive,
   Fleet,
   LaunchReply,
@@ -16,13 +17,15 @@ import type {
   Outcome,
 } from "../../reconciler/ports.ts";
 import type { SimMachine } from "./machine.ts";
-import type { Mutation, SimWorld } from "./world.ts";
+import { type Mutation, SESSION_LOST, type SimWorld } from "./world.ts";
 
 /** How long an observation waits for a machine that does not answer. */
 const OBSERVE_DEADLINE_MS = 5_000;
 
 /** `Fleet` over a `SimWorld`. */
 export class SimFleet implements Fleet {
+  /** Values that launches brought; none of them may show up anywhere. */
+  readonly secrets = new Set<string>();
   #nodes: readonly NodeName[] = [];
   #claim: Claim = { epoch: 0, repository: "" };
   readonly #unknownSince = new Map<NodeName, number>();
@@ -30,8 +33,14 @@ export class SimFleet implements Fleet {
   readonly #callbacks: ((node: NodeName, what: string) => void)[] = [];
   readonly #unlisten: () => void;
 
-  constructor(private readonly world: SimWorld) {
+  /** `clock` is the controller's own, when that may be wrong. */
+  constructor(
+    private readonly world: SimWorld,
+    private readonly clock: Pick<Clock, "now"> = world.clock,
+  ) {
     this.#unlisten = world.listen((node, what) => {
+      const machine = world.machines.get(node);
+      if (machine && isAway(machine) && what !== SESSION_LOST) return;
       for (const callback of this.#callbacks) callback(node, what);
     });
   }
@@ -55,7 +64,13 @@ export class SimFleet implements Fleet {
   }
 
   /** @inheritDoc */
-  launch(node: NodeName, run: RunId, spec: LaunchSpec): Promise<Outcome<LaunchReply>> {
+  launch(
+    node: NodeName,
+    run: RunId,
+    spec: LaunchSpec,
+    secrets: Readonly<Record<string, string>> = {},
+  ): Promise<Outcome<LaunchReply>> {
+    for (const value of Object.values(secrets)) this.secrets.add(value);
     return this.#mutate("launch", node, (machine) => machine.launch(this.#claim.epoch, run, spec));
   }
 
@@ -120,7 +135,7 @@ export class SimFleet implements Fleet {
       this.#unknownSince.delete(node);
       return machine.observe(queries);
     }
-    const sinceMs = this.#unknownSince.get(node) ?? this.world.clock.now();
+    const sinceMs = this.#unknownSince.get(node) ?? this.clock.now();
     this.#unknownSince.set(node, sinceMs);
     const reason = ours ? `${node} does not answer` : `${node} belongs to another repository`;
     return { state: "unknown", node, sinceMs, reason };

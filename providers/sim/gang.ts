@@ -68,6 +68,16 @@ export class SimGang {
     for (const other of this.#members.keys()) this.#failLater(other);
   }
 
+  /** True when no rank of it is there. */
+  get empty(): boolean {
+    return this.#members.size === 0;
+  }
+
+  /** True while every rank is there: only then can all save together. */
+  get whole(): boolean {
+    return !this.#broken && this.#members.size === this.size;
+  }
+
   /** Writes the checkpoints that training has come to by now. */
   save(): void {
     const every = this.behaviour.checkpointEveryMs;

@@ -17,6 +17,7 @@ import type {
 import type { Behaviour } from "./behaviour.ts";
 import { CheckpointStore } from "./checkpoints.ts";
 import type { VirtualClock } from "./clock.ts";
+import type { MachineEvent } from "./events.ts";
 import type { GangHost, SimGang } from "./gang.ts";
 import { makeGpus, observeGpus, type SimGpu } from "./gpus.ts";
 import { isLive, recordOf, runKey, type SimRun } from "./run.ts";
@@ -36,6 +37,8 @@ export interface Surroundings {
   gangOf(run: RunId, spec: LaunchSpec): SimGang;
   /** Something that a runner would report has happened. */
   changed(node: NodeName, what: string): void;
+  /** Something has happened, whoever may learn of it. */
+  happened(node: NodeName, event: MachineEvent): void;
 }
 
 /** One machine. The fields that can be written are its faults. */
@@ -50,6 +53,8 @@ export class SimMachine implements GangHost {
   latencyMs = 0;
   /** New runs are refused for want of disk. */
   diskFull = false;
+  /** How far the machine's clock is ahead. */
+  skewMs = 0;
   readonly gpus: readonly SimGpu[];
   readonly codes = new Set<string>();
   readonly checkpoints = new CheckpointStore();
@@ -81,7 +86,10 @@ export class SimMachine implements GangHost {
   hello({ repository, epoch }: Claim): boolean {
     this.#owner ??= repository;
     if (this.#owner !== repository) return false;
-    this.#epoch = Math.max(this.#epoch, epoch);
+    if (epoch > this.#epoch) {
+      this.#epoch = epoch;
+      this.world.happened(this.name, { kind: "epoch", epoch });
+    }
     return true;
   }
 
@@ -115,7 +123,10 @@ export class SimMachine implements GangHost {
     const stale = this.#fence(epoch);
     if (stale) return stale;
     const old = this.runs.get(runKey(id));
-    if (old) return { kind: "ok", value: { run: recordOf(old), created: false } };
+    if (old) {
+      this.#superviseAgain(old);
+      return { kind: "ok", value: { run: recordOf(old), created: false } };
+    }
     if (this.diskFull) return { kind: "retryable", reason: "no-space: the disk is full" };
     if (spec.code !== null && !this.codes.has(spec.code)) {
       return { kind: "terminal", reason: `not-found: no code ${spec.code}` };
@@ -128,7 +139,7 @@ export class SimMachine implements GangHost {
       behaviour: this.world.behaviourOf(id.job),
       epoch,
       bootId: this.bootId,
-      createdAtMs: clock.now(),
+      createdAtMs: this.#now(),
       masterPort: spec.master.port || 20_000 + pid % 10_000,
       pid,
       supervisor: true,
@@ -140,6 +151,7 @@ export class SimMachine implements GangHost {
       error: null,
     };
     this.runs.set(runKey(id), run);
+    this.world.happened(this.name, { kind: "created", run });
     clock.at(clock.now() + run.behaviour.startMs, () => this.#start(run));
     this.#changed(run, "created");
     return { kind: "ok", value: { run: recordOf(run), created: true } };
@@ -154,15 +166,17 @@ export class SimMachine implements GangHost {
     if (run.exit) return { kind: "ok", value: undefined };
     const { clock } = this.world;
     if (!run.supervisor) {
-      this.#end(run, { code: null, signal: null, reason: "lost", endedAtMs: clock.now() });
+      this.#end(run, { code: null, signal: null, reason: "lost", endedAtMs: this.#now() });
       return { kind: "ok", value: undefined };
     }
     if (run.stop && run.stop.graceMs <= graceMs) return { kind: "ok", value: undefined };
-    run.stop = { reason, requestedAtMs: clock.now(), graceMs };
+    run.stop = { reason, requestedAtMs: this.#now(), graceMs };
+    this.world.happened(this.name, { kind: "stopping", run, epoch });
     this.#changed(run, "stopping");
-    const obeys = run.behaviour.stopMs <= graceMs;
+    const { stopMs, killMs } = run.behaviour;
+    const obeys = stopMs <= graceMs;
     clock.at(
-      clock.now() + (obeys ? run.behaviour.stopMs : graceMs),
+      clock.now() + (obeys ? stopMs : graceMs + killMs),
       () => this.#stopped(run, obeys),
     );
     return { kind: "ok", value: undefined };
@@ -174,9 +188,11 @@ export class SimMachine implements GangHost {
     if (stale) return stale;
     for (const [key, run] of this.runs) {
       const ended = run.exit !== null || (!run.supervisor && run.processes === 0);
-      if (run.id.job === job && run.id.attempt <= throughAttempt && ended) this.runs.delete(key);
+      if (run.id.job !== job || run.id.attempt > throughAttempt || !ended) continue;
+      this.runs.delete(key);
+      this.world.happened(this.name, { kind: "removed", run });
     }
-    this.#seen = undefined;
+    this.#touch();
     return { kind: "ok", value: undefined };
   }
 
@@ -193,22 +209,27 @@ export class SimMachine implements GangHost {
     if (!this.up) return;
     this.up = false;
     for (const run of this.runs.values()) {
-      if (!isLive(run)) continue;
-      const gang = this.world.gangOf(run.id, run.spec);
-      gang.tear();
+      const wasLive = isLive(run);
+      if (!wasLive && run.processes === 0) continue;
       run.supervisor = false;
       run.processes = 0;
+      this.world.happened(this.name, { kind: "died", run });
+      if (!wasLive) continue;
+      const gang = this.world.gangOf(run.id, run.spec);
+      gang.tear();
       gang.leave(run.id.rank);
     }
-    this.#seen = undefined;
+    for (const gpu of this.gpus) gpu.foreign.clear();
+    this.#touch();
   }
 
-  /** Power on: a new boot; the runs of the one before are lost. */
+  /** Power on: a new boot; the runs of the one before are lost, cards that fell off are back. */
   boot(): void {
     this.crash();
     this.#boots++;
     this.up = true;
-    this.#seen = undefined;
+    for (const gpu of this.gpus) gpu.present = true;
+    this.#touch();
     this.world.changed(this.name, "booted");
   }
 
@@ -226,6 +247,7 @@ export class SimMachine implements GangHost {
     if (!run || !isLive(run)) return;
     run.supervisor = false;
     run.processes = leftover;
+    this.world.happened(this.name, { kind: leftover > 0 ? "orphaned" : "died", run });
     this.world.gangOf(run.id, run.spec).leave(run.id.rank);
     this.#changed(run, "lost");
   }
@@ -234,7 +256,7 @@ export class SimMachine implements GangHost {
   dropGpu(index: number): void {
     const gpu = this.#gpu(index);
     gpu.present = false;
-    this.#seen = undefined;
+    this.#touch();
     for (const run of this.runs.values()) {
       if (isLive(run) && run.spec.gpus.includes(gpu.uuid)) this.killRank(run.id);
     }
@@ -246,13 +268,13 @@ export class SimMachine implements GangHost {
     const { foreign } = this.#gpu(index);
     if (usedMiB > 0) foreign.set(pid, usedMiB);
     else foreign.delete(pid);
-    this.#seen = undefined;
+    this.#touch();
   }
 
   /** `nvidia-smi` fails with a text; undefined: it works again. */
   breakGpuTool(problem: string | undefined): void {
     this.#gpuProblem = problem;
-    this.#seen = undefined;
+    this.#touch();
   }
 
   /** @inheritDoc */
@@ -281,6 +303,7 @@ export class SimMachine implements GangHost {
   }
 
   #fence(epoch: number): Extract<Outcome<never>, { kind: "terminal" }> | undefined {
+    this.world.happened(this.name, { kind: "asked", epoch, refused: epoch < this.#epoch });
     if (epoch < this.#epoch) {
       const reason = `stale-epoch: epoch ${epoch} is older than ${this.#epoch}`;
       return { kind: "terminal", reason };
@@ -290,8 +313,8 @@ export class SimMachine implements GangHost {
   }
 
   #start(run: SimRun): void {
-    if (!isLive(run) || run.stop || run.agentStarts > 0) return;
-    const now = this.world.clock.now();
+    if (!isLive(run) || run.stop || run.agentStarts > 0 || run.bootId !== this.bootId) return;
+    const now = this.#now();
     if (run.behaviour.startFails) {
       const exit = { code: null, signal: null, reason: "start-failed" as const, endedAtMs: now };
       this.#end(run, { ...exit, message: "No such file or directory" });
@@ -300,6 +323,7 @@ export class SimMachine implements GangHost {
     run.agentStarts++;
     run.startedAtMs = now;
     run.processes = run.spec.gpusPerNode + 1;
+    this.world.happened(this.name, { kind: "started", run });
     this.#changed(run, "running");
     this.world.gangOf(run.id, run.spec).join(this, run);
   }
@@ -308,11 +332,11 @@ export class SimMachine implements GangHost {
     if (!isLive(run)) return;
     const gang = this.world.gangOf(run.id, run.spec);
     const started = run.agentStarts > 0;
-    if (obeyed && started && run.behaviour.saveOnStop) {
+    if (obeyed && started && run.behaviour.saveOnStop && gang.whole) {
       gang.saveStep(Math.floor(gang.progressMs / 1000));
     }
     gang.leave(run.id.rank);
-    const endedAtMs = this.world.clock.now();
+    const endedAtMs = this.#now();
     if (!started) this.#end(run, { code: null, signal: null, reason: "stopped", endedAtMs });
     else if (obeyed) this.#end(run, this.#exit(run, 1, null));
     else this.#end(run, { code: null, signal: 9, reason: "killed", endedAtMs });
@@ -320,17 +344,38 @@ export class SimMachine implements GangHost {
 
   #exit(run: SimRun, code: number | null, signal: number | null): RunExit {
     const reason = run.stop ? "stopped" : "exited";
-    return { code, signal, reason, endedAtMs: this.world.clock.now() };
+    return { code, signal, reason, endedAtMs: this.#now() };
   }
 
   #end(run: SimRun, exit: RunExit): void {
     run.exit = exit;
     run.processes = 0;
+    this.world.happened(this.name, { kind: "ended", run });
     this.#changed(run, "exited");
   }
 
-  #changed(run: SimRun, what: string): void {
+  /** A run whose agent was never started gets a supervisor again when it is launched again. */
+  #superviseAgain(run: SimRun): void {
+    if (run.exit || run.supervisor || run.agentStarts > 0) return;
+    run.supervisor = true;
+    run.bootId = this.bootId;
+    this.world.happened(this.name, { kind: "created", run });
+    const { clock } = this.world;
+    clock.at(clock.now() + run.behaviour.startMs, () => this.#start(run));
+    this.#changed(run, "created");
+  }
+
+  #now(): number {
+    return this.world.clock.now() + this.skewMs;
+  }
+
+  /** What was seen before does not hold any more. */
+  #touch(): void {
     this.#seen = undefined;
+  }
+
+  #changed(run: SimRun, what: string): void {
+    this.#touch();
     this.world.changed(this.name, `run ${runKey(run.id)} ${what}`);
   }
 

@@ -13,7 +13,7 @@ export interface SimRun {
   readonly spec: LaunchSpec;
   readonly behaviour: Behaviour;
   readonly epoch: number;
-  readonly bootId: string;
+  bootId: string;
   readonly createdAtMs: number;
   readonly masterPort: number;
   readonly pid: number;
@@ -26,6 +26,11 @@ export interface SimRun {
   stop: RunRecord["stop"];
   exit: RunExit | null;
   error: RunError | null;
+}
+
+/** True while the run has a supervisor, or processes that outlived it. */
+export function holdsMachine(run: SimRun): boolean {
+  return isLive(run) || run.processes > 0;
 }
 
 /** True while the run trains or could. */

@@ -15,15 +15,19 @@ import type { LaunchSpec } from "../../reconciler/ports.ts";
 import { type Behaviour, DEFAULT_BEHAVIOUR } from "./behaviour.ts";
 import { CheckpointStore } from "./checkpoints.ts";
 import type { VirtualClock } from "./clock.ts";
+import type { MachineEvent } from "./events.ts";
 import { SimGang } from "./gang.ts";
 import { type MachineOptions, SimMachine, type Surroundings } from "./machine.ts";
-import { isLive, type SimRun } from "./run.ts";
+import { holdsMachine, type SimRun } from "./run.ts";
 
 /** Operations that change something on a machine. */
 export type Mutation = "launch" | "stop" | "clean" | "putCode";
 
 /** Where a message is lost: before its effect, or after. */
 export type Loss = "request" | "reply";
+
+/** What listeners are told when a machine is cut off; nothing else comes through then. */
+export const SESSION_LOST = "session lost";
 
 interface Drop {
   readonly kind: Mutation;
@@ -40,6 +44,8 @@ export class SimWorld implements Surroundings {
   readonly #behaviours = new Map<string, Partial<Behaviour>>();
   readonly #gangs = new Map<string, SimGang>();
   readonly #listeners = new Set<(node: NodeName, what: string) => void>();
+  /** Told of everything that happens on any machine, at once; for those who check or record. */
+  witness: (node: NodeName, event: MachineEvent) => void = () => {};
   #drops: Drop[] = [];
 
   constructor(readonly clock: VirtualClock) {}
@@ -69,11 +75,11 @@ export class SimWorld implements Surroundings {
   }
 
   /** @inheritDoc */
-  gangOf({ job, attempt }: RunId, spec: LaunchSpec): SimGang {
-    const key = `${job}/${attempt}`;
+  gangOf(run: RunId, spec: LaunchSpec): SimGang {
+    const key = gangKey(run, spec);
     const known = this.#gangs.get(key);
     if (known) return known;
-    const gang = new SimGang(this.clock, spec.nodes, this.behaviourOf(job), spec.resumeStep);
+    const gang = new SimGang(this.clock, spec.nodes, this.behaviourOf(run.job), spec.resumeStep);
     this.#gangs.set(key, gang);
     return gang;
   }
@@ -81,6 +87,16 @@ export class SimWorld implements Surroundings {
   /** @inheritDoc */
   changed(node: NodeName, what: string): void {
     for (const listener of this.#listeners) listener(node, what);
+  }
+
+  /** @inheritDoc */
+  happened(node: NodeName, event: MachineEvent): void {
+    if (event.kind === "removed") {
+      // The number may come again, where the status branch was lost.
+      const key = gangKey(event.run.id, event.run.spec);
+      if (this.#gangs.get(key)?.empty) this.#gangs.delete(key);
+    }
+    this.witness(node, event);
   }
 
   /** Calls back at each change of a machine; the answer takes that back. */
@@ -94,7 +110,7 @@ export class SimWorld implements Surroundings {
     const machine = this.machine(name);
     machine.requestsCut = ways.includes("request");
     machine.repliesCut = ways.includes("reply");
-    this.changed(machine.name, "session lost");
+    this.changed(machine.name, SESSION_LOST);
   }
 
   /** Mends what `cut` did. */
@@ -109,6 +125,11 @@ export class SimWorld implements Surroundings {
     this.#drops.push({ kind, loss, node });
   }
 
+  /** Takes back what `drop` did and has not been met yet. */
+  forgetDrops(): void {
+    this.#drops = [];
+  }
+
   /** What is to be lost of an operation that is made now. */
   takeDrop(kind: Mutation, node: string): Loss | undefined {
     const found = this.#drops.find((d) => d.kind === kind && (d.node ?? node) === node);
@@ -119,7 +140,12 @@ export class SimWorld implements Surroundings {
   /** For assertions: everything that lives anywhere, whatever a controller can see. */
   liveRuns(): SimRun[] {
     return [...this.machines.values()].flatMap((machine) =>
-      [...machine.runs.values()].filter((run) => isLive(run) || run.processes > 0)
+      [...machine.runs.values()].filter(holdsMachine)
     );
   }
+}
+
+/** Where the status branch was lost, two gangs may have one number; never on the same nodes. */
+function gangKey({ job, attempt }: RunId, { meta }: LaunchSpec): string {
+  return `${job}/${attempt} ${meta.nodes.join(" ")}`;
 }

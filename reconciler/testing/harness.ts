@@ -10,8 +10,10 @@ import { SimWorld } from "../../providers/sim/world.ts";
 import type { JobStatus } from "../../jobs/status.ts";
 import { Controller } from "../controller.ts";
 import { parseStatus } from "../history.ts";
+import { Leadership } from "../leadership.ts";
 import { Loop } from "../loop.ts";
 import type { Fleet, StateRepository } from "../ports.ts";
+import { lastWriter } from "../writer.ts";
 
 /** The doors of one controller, before somebody puts faults between. */
 export interface SimDoors {
@@ -34,9 +36,10 @@ export interface Running {
 export class Harness {
   readonly clock = new VirtualClock();
   readonly world = new SimWorld(this.clock);
-  readonly remote = new SimRemote();
+  readonly remote = new SimRemote(() => this.clock.now());
   readonly log: { level: string; msg: string; fields: unknown }[] = [];
   readonly #running = new Set<Running>();
+  #ids = 0;
 
   /** Machines `n1` to `nK`, listed in `cluster.yaml`, and job manifests by name. */
   constructor(nodes: number, jobs: Readonly<Record<string, string>> = {}, policy = "") {
@@ -51,27 +54,44 @@ export class Harness {
 
   /** A controller without a loop, for tests that make single passes. */
   async controller(wrap: (doors: SimDoors) => SimDoors = (doors) => doors) {
-    const repository = new SimRepository(this.remote);
+    const repository = new SimRepository(this.remote, { now: () => this.clock.now() });
     const fleet = new SimFleet(this.world);
-    const claim = await repository.claimEpoch("test");
-    if (claim.kind !== "ok") throw new Error("Cannot claim: the simulated remote is unreachable");
+    const doors = wrap({ repository, fleet });
+    const leadership = this.leadership(doors.repository);
+    const claim = await leadership.take();
+    if (claim.kind !== "ok") throw new Error(`Cannot claim: ${claim.reason}`);
     const controller = new Controller({
-      ...wrap({ repository, fleet }),
+      ...doors,
       clock: this.clock,
       log: (level, msg, fields) => this.log.push({ level, msg, fields }),
-      claim: claim.value,
+      right: leadership,
     });
-    return { controller, repository, fleet };
+    return { controller, repository, fleet, leadership };
+  }
+
+  /** A leadership that has claimed nothing yet. */
+  leadership(repository: StateRepository): Leadership {
+    return new Leadership({
+      repository,
+      clock: this.clock,
+      log: (level, msg, fields) => this.log.push({ level, msg, fields }),
+      lastWriter: () => lastWriter(repository),
+      owner: "test",
+      newId: () => `id-${++this.#ids}`,
+      random: () => 0.5,
+    });
   }
 
   /** Starts a controller with its loop. */
   async start(wrap?: (doors: SimDoors) => SimDoors): Promise<Running> {
-    const { controller, repository, fleet } = await this.controller(wrap);
+    const { controller, repository, fleet, leadership } = await this.controller(wrap);
     const loop = new Loop(controller, this.clock, (level, msg, fields) => {
       this.log.push({ level, msg, fields });
     }, () => controller.snapshot?.desired.cluster.policy.pollIntervalMs ?? 10_000);
     fleet.onChange(() => loop.hint("nodes"));
     const stop = new AbortController();
+    leadership.onChange(() => loop.hint("nodes"));
+    void leadership.keep(stop.signal);
     const ended = loop.run(stop.signal).catch((error: unknown) => error);
     const running: Running = {
       controller,

@@ -7,9 +7,10 @@
  */
 import { parseArgs } from "node:util";
 import { parseListen } from "../../cli/options.ts";
-import { type Outside, runService } from "../../cli/service.ts";
+import { runService } from "../../cli/service.ts";
+import type { Outside } from "../../cli/term.ts";
 
-const EFFECTS = new Set(["commitStatus", "claimEpoch", "launch", "stop", "clean", "putCode"]);
+const EFFECTS = new Set(["commitStatus", "writeLease", "launch", "stop", "clean", "putCode"]);
 
 /** Counts the calls of effects through both doors and crashes at the one that was asked for. */
 function crashing({ repository, fleet }: Outside, at: string): Outside {
@@ -53,4 +54,5 @@ Deno.exitCode = await runService({
   ...(values["ssh-config"] ? { sshConfig: values["ssh-config"] } : {}),
   logLevel: "debug",
   once: false,
+  standby: false,
 }, { wrap: (outside) => crashing(outside, Deno.env.get("UGRO_TEST_CRASH_AT") ?? "") });

@@ -29,6 +29,19 @@ export interface HarnessOptions {
   readonly nodes?: readonly Readonly<Record<string, unknown>>[];
   /** False: the test starts the service itself. */
   readonly service?: boolean;
+  /** GPUs that `cluster.yaml` says each host has. Default: 1. */
+  readonly gpusPerHost?: number;
+  /** True: work directories are on the hosts' own disks (`LabOptions.diskMiB`). */
+  readonly onDisk?: boolean;
+}
+
+/** What `ugro/lease` says, as far as tests look at it. */
+export interface LeaseFile {
+  readonly epoch: number;
+  readonly repository: string;
+  readonly owner: string;
+  readonly watched: boolean;
+  readonly standby?: { readonly owner: string };
 }
 
 /** Contents of files by path. */
@@ -62,12 +75,15 @@ export class Harness {
   readonly witnessDir: string;
   /** Name of the work directory in each host's home. */
   readonly #workdir: string;
+  readonly #onDisk: boolean;
   readonly #dir: string;
   #service: Service | undefined;
+  readonly #others: Service[] = [];
   #commits = 0;
 
-  private constructor(lab: Lab) {
+  private constructor(lab: Lab, options: HarnessOptions) {
     const n = ++counter;
+    this.#onDisk = options.onDisk ?? false;
     this.lab = lab;
     this.#dir = `${lab.dir}/state${n}`;
     this.repo = `${this.#dir}/state.git`;
@@ -79,7 +95,7 @@ export class Harness {
 
   /** Makes the repository with `cluster.yaml` and the lab's scripts, and starts the service. */
   static async start(lab: Lab, options: HarnessOptions = {}): Promise<Harness> {
-    const harness = new Harness(lab);
+    const harness = new Harness(lab, options);
     await Deno.mkdir(harness.witnessDir, { recursive: true });
     await Deno.mkdir(harness.#dir, { recursive: true });
     await git(["init", "-q", "--bare", "-b", "main", harness.repo]);
@@ -106,7 +122,7 @@ export class Harness {
       interface: host.interface,
       ...activate,
       workdir: this.workdir(host),
-      hardware: { gpus: 1 },
+      hardware: { gpus: options.gpusPerHost ?? 1 },
     }));
     return stringify({
       cluster: { name: "lab" },
@@ -118,7 +134,7 @@ export class Harness {
 
   /** UGRO's work directory on a host. */
   workdir(host: Host): string {
-    return `${host.home}/${this.#workdir}`;
+    return `${this.#onDisk ? host.disk : host.home}/${this.#workdir}`;
   }
 
   /** What a rank printed; undefined when it printed nothing yet. */
@@ -131,25 +147,39 @@ export class Harness {
 
   /** Commits files to the desired branch and pushes them, with a hint to the service if it runs. */
   async push(files: Files, message = "change files"): Promise<void> {
-    for (const [path, text] of Object.entries(files)) {
-      const full = `${this.work}/${path}`;
-      await Deno.mkdir(full.slice(0, full.lastIndexOf("/")), { recursive: true });
-      await Deno.writeTextFile(full, text);
-    }
-    await this.#commit(message);
+    await this.commit(files, message);
+    await this.#publishAndHint();
   }
 
   /** Deletes files from the desired branch. */
   async remove(...paths: string[]): Promise<void> {
-    for (const path of paths) await Deno.remove(`${this.work}/${path}`);
-    await this.#commit(`remove ${paths.join(", ")}`);
+    await this.commit(Object.fromEntries(paths.map((path) => [path, null])), `remove ${paths}`);
+    await this.#publishAndHint();
   }
 
-  async #commit(message: string): Promise<void> {
+  /** Commits files in the people's clone, without a push; null deletes one. */
+  async commit(files: Readonly<Record<string, string | null>>, message: string): Promise<void> {
+    for (const [path, text] of Object.entries(files)) {
+      const full = `${this.work}/${path}`;
+      if (text === null) {
+        await Deno.remove(full);
+        continue;
+      }
+      await Deno.mkdir(full.slice(0, full.lastIndexOf("/")), { recursive: true });
+      await Deno.writeTextFile(full, text);
+    }
     await git(["add", "-A"], this.work);
     await git(["commit", "-q", "-m", message], this.work);
-    await git(["push", "-q", "origin", "HEAD:main"], this.work);
     this.#commits++;
+  }
+
+  /** Pushes what was committed. Throws while the repository cannot be reached. */
+  async publish(): Promise<void> {
+    await git(["push", "-q", "origin", "HEAD:main"], this.work);
+  }
+
+  async #publishAndHint(): Promise<void> {
+    await this.publish();
     if (this.#service?.alive) await this.hint();
   }
 
@@ -184,6 +214,15 @@ export class Harness {
     return this.#service;
   }
 
+  /** Starts one more service on the same repository; `name` is that of its state folder. */
+  async startAnother(name: string, standby: boolean): Promise<Service> {
+    const { lab, repo } = this;
+    const stateDir = `${this.stateDir}-${name}`;
+    const another = await Service.start({ lab, repo, stateDir, standby });
+    this.#others.push(another);
+    return another;
+  }
+
   /** Tells the service that something was pushed. */
   async hint(): Promise<void> {
     const response = await fetch(`${this.service.url}/hooks/git`, { method: "POST" });
@@ -191,8 +230,8 @@ export class Harness {
     if (!response.ok) throw new Error(`Cannot hint: ${response.status}`);
   }
 
-  async stats(): Promise<Stats> {
-    const response = await fetch(`${this.service.url}/api/stats`);
+  async stats(service = this.service): Promise<Stats> {
+    const response = await fetch(`${service.url}/api/stats`);
     return await response.json() as Stats;
   }
 
@@ -208,6 +247,14 @@ export class Harness {
   async statusFile(path: string): Promise<string | undefined> {
     const { code, stdout } = await run(["git", "show", `${STATUS}:${path}`], { cwd: this.repo });
     return code === 0 ? stdout : undefined;
+  }
+
+  /** The lease; undefined: there is none. */
+  async lease(): Promise<LeaseFile | undefined> {
+    const { code, stdout } = await run(["git", "show", "ugro/lease:lease.json"], {
+      cwd: this.repo,
+    });
+    return code === 0 ? JSON.parse(stdout) as LeaseFile : undefined;
   }
 
   /** All jobs of the status branch. */
@@ -278,7 +325,7 @@ export class Harness {
 
   /** Stops the service and kills what its jobs left, so that the lab is free for the next test. */
   async close(): Promise<void> {
-    await this.#service?.stop();
+    await Promise.all([this.#service, ...this.#others].map((service) => service?.stop()));
     await eventually("end all jobs", 20_000, () => {
       const left = this.lab.hosts.flatMap((host) => host.pids(`/${this.#workdir}/`))
         .filter((process) => !process.argv[0]?.startsWith("sshd"));

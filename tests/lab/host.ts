@@ -11,6 +11,9 @@
 import { changeGpus, type GpuState, readGpus } from "./gpus.ts";
 import type { LiveProcess, RunOptions, RunResult } from "./processes.ts";
 
+/** Which packets between the controller and a host are lost; `both`: and all others of the host. */
+export type CutDirection = "both" | "to-host" | "from-host";
+
 /** A host as tests see it. */
 export interface Host {
   /** `h1`, `h2`, … */
@@ -32,10 +35,18 @@ export interface Host {
   crash(): Promise<void>;
   /** Power on after `crash`, with a new boot id and an empty /tmp; waits for sshd. */
   boot(): Promise<void>;
-  /** Pulls the cable: everything on the host goes on, nothing reaches it. */
-  cut(): Promise<void>;
-  /** Plugs the cable in again. */
+  /** Pulls the cable: everything on the host goes on, nothing reaches it. Or cuts one way only. */
+  cut(direction?: CutDirection): Promise<void>;
+  /** Plugs the cable in again; undoes every `cut`. */
   restore(): Promise<void>;
+  /** Mount point of the host's own disk (`diskMiB`); it survives crashes. */
+  readonly disk: string | undefined;
+  /** Writes until nothing more fits on the disk. Works while the host is down. */
+  fillDisk(): Promise<void>;
+  /** Removes what `fillDisk` wrote. */
+  freeDisk(): Promise<void>;
+  /** Paths (relative to it) of everything on the disk, folders with a `/` at the end. */
+  listDisk(): Promise<string[]>;
   /** Live processes on the host whose environment or command line contains `text`. */
   pids(text: string): LiveProcess[];
   readGpus(): Promise<GpuState>;
@@ -67,8 +78,12 @@ export abstract class BaseHost implements Host {
   abstract exec(argv: readonly [string, ...string[]], options?: RunOptions): Promise<RunResult>;
   abstract crash(): Promise<void>;
   abstract boot(): Promise<void>;
-  abstract cut(): Promise<void>;
+  abstract cut(direction?: CutDirection): Promise<void>;
   abstract restore(): Promise<void>;
+  abstract readonly disk: string | undefined;
+  abstract fillDisk(): Promise<void>;
+  abstract freeDisk(): Promise<void>;
+  abstract listDisk(): Promise<string[]>;
   abstract pids(text: string): LiveProcess[];
 
   readGpus(): Promise<GpuState> {

@@ -31,6 +31,8 @@ export interface LabOptions {
   readonly dir: string;
   /** Further folders below /tmp that the hosts must see (they have a /tmp of their own). */
   readonly visible?: readonly string[];
+  /** Gives each host a disk of this size (`host.disk`), which a test may fill. Namespaces only. */
+  readonly diskMiB?: number;
 }
 
 /** A running lab. */
@@ -122,7 +124,7 @@ async function startHosts(
   await writeClientFiles(dir, plans);
   const visible = [dir, ...options.visible ?? []].filter((path) => path.startsWith("/tmp/"));
   const hosts = namespaces
-    ? await wire(id, prefix, plans, visible)
+    ? await wire(id, prefix, plans, visible, options.diskMiB)
     : plans.map((plan) => new LoopbackHost(plan, id));
   await Promise.all(hosts.map((host) => host.boot()));
   return hosts;
@@ -134,10 +136,12 @@ async function wire(
   prefix: string,
   plans: readonly HostPlan[],
   visible: readonly string[],
+  diskMiB?: number,
 ): Promise<NamespaceHost[]> {
-  const [switchPid, ...holders] = await Promise.all(
-    [undefined, ...plans].map(() => holdNetwork(id)),
-  );
+  const [switchPid, ...holders] = await Promise.all([
+    holdNetwork(id),
+    ...plans.map(() => holdNetwork(id, diskMiB)),
+  ]);
   if (switchPid === undefined) throw new Error("Cannot wire a lab: no switch");
   const script = fileURLToPath(new URL("./network.sh", import.meta.url));
   await must(["sh", script, id, prefix, String(switchPid), ...holders.map(String)]);
@@ -147,22 +151,34 @@ async function wire(
       switchPid,
       holderPid: holders[k] as number,
       cable: `h${k + 1}`,
+      controllerCable: `${id}c`,
+      controllerAddress: `${prefix}.254`,
       visible,
+      ...(diskMiB === undefined ? {} : { disk: DISK, diskMiB }),
     })
   );
 }
 
-/** Starts a process whose only purpose is to keep a network namespace; gives its pid. */
-async function holdNetwork(id: string): Promise<number> {
+/** Where a host's disk is mounted: a folder that every machine has. */
+const DISK = "/srv";
+
+/**
+ * Starts a process whose only purpose is to keep a network namespace, and with it the disk of a
+ * host, which so survives the host's crashes; gives its pid.
+ */
+async function holdNetwork(id: string, diskMiB?: number): Promise<number> {
+  const mount = `mount -t tmpfs -o mode=755,size=${diskMiB}m ugro-lab-disk ${DISK}`;
   const holder = new Deno.Command("unshare", {
-    args: ["--net", "sleep", "infinity"],
+    args: diskMiB === undefined
+      ? ["--net", "sleep", "infinity"]
+      : ["--net", "--mount", "sh", "-ec", `${mount}; exec sleep infinity`],
     env: { UGRO_LAB_ID: id },
     stdin: "null",
     stdout: "null",
     stderr: "inherit",
   }).spawn();
   holder.unref();
-  // `unshare` has made the namespace once it has become `sleep`.
+  // `unshare` has made the namespaces once it has become `sleep`.
   await eventually("make a network namespace", 5_000, () => {
     const sleeping = liveProcesses((p) => p.pid === holder.pid && p.command === "sleep");
     return sleeping.length === 1 ? true : undefined;

@@ -21,6 +21,7 @@ import {
 export class LoopbackHost extends BaseHost {
   readonly interface = "lo";
   readonly canCut = false;
+  readonly disk = undefined;
   readonly #labId: string;
   #sshd: Deno.ChildProcess | undefined;
 
@@ -80,6 +81,18 @@ export class LoopbackHost extends BaseHost {
     return Promise.resolve();
   }
 
+  fillDisk(): Promise<void> {
+    return Promise.reject(noDisk());
+  }
+
+  freeDisk(): Promise<void> {
+    return Promise.reject(noDisk());
+  }
+
+  listDisk(): Promise<string[]> {
+    return Promise.reject(noDisk());
+  }
+
   pids(text: string): LiveProcess[] {
     return this.#processes().filter((process) => mentions(process, text));
   }
@@ -100,4 +113,8 @@ export class LoopbackHost extends BaseHost {
       UGRO_LAB_HOST: this.name,
     };
   }
+}
+
+function noDisk(): Error {
+  return new Error("Cannot use the disk of a loopback host: run the lab as root");
 }

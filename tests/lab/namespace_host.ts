@@ -5,7 +5,7 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
-import { BaseHost, mentions } from "./host.ts";
+import { BaseHost, type CutDirection, mentions } from "./host.ts";
 import type { HostPlan } from "./files.ts";
 import { hostPath } from "./files.ts";
 import {
@@ -35,20 +35,32 @@ export interface Wiring {
   readonly holderPid: number;
   /** Name of the switch's end of the host's cable. */
   readonly cable: string;
+  /** The controller's network interface to the lab, and its address there. */
+  readonly controllerCable: string;
+  readonly controllerAddress: string;
   /** Folders below /tmp that the host must see. */
   readonly visible: readonly string[];
+  /** Mount point of the disk that `holderPid` keeps in a mount namespace of its own. */
+  readonly disk?: string;
+  readonly diskMiB?: number;
 }
+
+/** Nobody has this address: what is sent to it is lost. */
+const NOWHERE = "02:00:00:00:00:01";
 
 /** See `Host`. */
 export class NamespaceHost extends BaseHost {
   readonly interface = "eth0";
   readonly canCut = true;
+  readonly disk: string | undefined;
   readonly #wiring: Wiring;
+  readonly #misled = new Set<CutDirection>();
   #machine: Machine | undefined;
 
   constructor(plan: HostPlan, wiring: Wiring) {
     super(plan);
     this.#wiring = wiring;
+    this.disk = wiring.disk;
   }
 
   async exec(
@@ -88,6 +100,7 @@ export class NamespaceHost extends BaseHost {
     const unshare = new Deno.Command("nsenter", {
       args: [
         `--net=/proc/${this.#wiring.holderPid}/ns/net`,
+        ...this.disk === undefined ? [] : [`--mount=/proc/${this.#wiring.holderPid}/ns/mnt`],
         ..."unshare --mount --pid --uts --ipc --fork --kill-child --mount-proc".split(" "),
         ...["/bin/sh", fileURLToPath(new URL("./init.sh", import.meta.url)), this.dir, this.name],
         ...this.#wiring.visible,
@@ -115,12 +128,44 @@ export class NamespaceHost extends BaseHost {
     this.#machine = { unshare, init: init.pid, pidNamespace: init.pidNamespace };
   }
 
-  async cut(): Promise<void> {
-    await this.#link("down");
+  async cut(direction: CutDirection = "both"): Promise<void> {
+    if (direction === "both") return await this.#link("down");
+    this.#misled.add(direction);
+    const to = ["lladdr", NOWHERE, "nud", "permanent"];
+    await must([...this.#neighbour(direction, "replace"), ...to]);
   }
 
   async restore(): Promise<void> {
+    for (const direction of this.#misled) await run(this.#neighbour(direction, "del"));
+    this.#misled.clear();
     await this.#link("up");
+  }
+
+  /** `ip neigh` on the sending side: a wrong hardware address loses packets in one direction. */
+  #neighbour(direction: CutDirection, action: string): [string, ...string[]] {
+    const { controllerAddress, controllerCable, holderPid } = this.#wiring;
+    return direction === "to-host"
+      ? ["ip", "neigh", action, this.address, "dev", controllerCable]
+      : [
+        ...["nsenter", "-t", String(holderPid), "-n"] as [string, ...string[]],
+        ...["ip", "neigh", action, controllerAddress, "dev", this.interface],
+      ];
+  }
+
+  async fillDisk(): Promise<void> {
+    // `head` fails when nothing more fits; a page may be left until the second one.
+    const write = `head -c "$1" /dev/zero`;
+    await this.#onDisk(`{ ${write} >.filler; ${write} >>.filler; } 2>/dev/null || true`);
+  }
+
+  async freeDisk(): Promise<void> {
+    await this.#onDisk("rm -f .filler");
+  }
+
+  async listDisk(): Promise<string[]> {
+    const kinds = ["-type d -printf '%P/\\0'", "! -type d -printf '%P\\0'"];
+    const found = await this.#onDisk(`find . -mindepth 1 ${kinds.join(" -o ")}`);
+    return found.split("\0").filter((path) => path !== "").toSorted();
   }
 
   pids(text: string): LiveProcess[] {
@@ -129,6 +174,16 @@ export class NamespaceHost extends BaseHost {
     return liveProcesses((process) =>
       process.pidNamespace === machine.pidNamespace && mentions(process, text)
     );
+  }
+
+  /** Runs a script in the disk's root, with the size of the disk in bytes as `$1`. */
+  async #onDisk(script: string): Promise<string> {
+    const { disk, diskMiB = 0, holderPid } = this.#wiring;
+    if (disk === undefined) throw new Error(`Cannot use the disk of ${this.name}: it has none`);
+    // Never anywhere but on the host's own disk: what fills it would fill the machine's.
+    const guarded = `mountpoint -q "$0"; cd "$0"; ${script}`;
+    const enter = ["nsenter", "-t", String(holderPid), "-m"] as [string, ...string[]];
+    return await must([...enter, "sh", "-ec", guarded, disk, String(diskMiB << 20)]);
   }
 
   async #link(state: "up" | "down"): Promise<void> {

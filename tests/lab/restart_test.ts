@@ -68,7 +68,7 @@ for (const when of ["before", "after"]) {
       if (!crashed) break;
       crashes = n;
     }
-    for (const effect of ["claimEpoch", "commitStatus", "launch"]) {
+    for (const effect of ["writeLease", "commitStatus", "launch"]) {
       assert(seen.has(effect), `no ${effect} among ${[...seen]}`);
     }
     console.log(`${crashes} crashes; the effects of a launch: ${last.join(", ")}`);

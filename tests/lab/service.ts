@@ -23,6 +23,8 @@ export interface ServiceOptions {
    * that crashes may do so before it listens, so then nothing is waited for.
    */
   readonly crashAt?: string;
+  /** True: it waits until the one that leads has ended (`start --standby`). */
+  readonly standby?: boolean;
 }
 
 /** One log line of the service; every line is a JSON object. */
@@ -59,6 +61,7 @@ export class Service {
         ...["--repo", options.repo, "--state-dir", options.stateDir],
         ...["--ssh-config", options.lab.sshConfig, "--listen", "127.0.0.1:0"],
         ...(options.crashAt === undefined ? ["--log-level", "debug"] : []),
+        ...(options.standby ? ["--standby"] : []),
       ],
       cwd: projectDir,
       env: {
@@ -148,10 +151,11 @@ export class Service {
   }
 }
 
-/** Exactly what `deno task start` allows, but for the state folder, which lies elsewhere here. */
+/** Exactly what `deno task start` allows; only the state folder and the port are others here. */
 function permissionsOfStart(stateDir: string): string[] {
-  const flags = config.tasks.start.command.match(/--allow-\S+/g) ?? [];
-  return flags.map((flag) => flag === "--allow-write=.ugro" ? `--allow-write=${stateDir}` : flag);
+  const flags = config.tasks.start.command.match(/(?<= )(-q|-P=\S+|--allow-\S+)/g) ?? [];
+  const moved = [`--allow-read=${stateDir}`, `--allow-write=${stateDir}`];
+  return [...flags.map((flag) => flag.replaceAll(":8420", ":0")), ...moved];
 }
 
 function parseLine(text: string): LogLine {
