@@ -19,6 +19,9 @@ export interface ServiceHooks extends TermHooks {
   readonly log?: Log;
 }
 
+/** Names of this machine that only it can use. */
+const LOOPBACK: readonly string[] = ["127.0.0.1", "localhost", "[::1]", "::1"];
+
 /** Runs until told to stop, or (`once`) until one pass and its consequences are recorded. */
 export async function runService(
   options: ServiceOptions,
@@ -87,6 +90,7 @@ function serve(running: () => Running | undefined, { hostname, port }: ListenAdd
     snapshot: () => running()?.controller.snapshot,
     stats: () => running()?.loop.stats,
     hint: () => running()?.loop.hint("repository"),
+    ...(LOOPBACK.includes(hostname) ? { hosts: LOOPBACK } : {}),
   });
   const onListen = (at: Deno.NetAddr) =>
     log("info", "listening", { url: `http://${at.hostname}:${at.port}` });

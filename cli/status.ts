@@ -30,8 +30,8 @@ export function show(
   output: Output,
   now: number,
 ): number {
-  const { commit, jobs, unreadable } = snapshot;
-  for (const line of unreadable) tell(`warning: ${line}`);
+  const { commit, jobs, unreadable, toMend } = snapshot;
+  for (const line of [...unreadable, ...toMend]) tell(`warning: ${safe(line)}`);
   if (commit === undefined) tell("no status yet: the branch ugro/status does not exist");
   const code = unreadable.length > 0 ? 1 : 0;
   if (name === undefined) {

@@ -5,6 +5,8 @@
  */
 import { hash } from "node:crypto";
 import { isAbsolute, join, resolve } from "node:path";
+import { z } from "zod";
+import { parseYaml } from "../cluster/yaml.ts";
 import type { JobStatus } from "../jobs/status.ts";
 import { Git } from "../providers/git/git.ts";
 import { GitStateRepository } from "../providers/git/repository.ts";
@@ -18,7 +20,21 @@ export interface Snapshot {
   readonly jobs: readonly JobStatus[];
   /** Status files that could not be read: `file: why`. */
   readonly unreadable: readonly string[];
+  /** What a person has to mend on the nodes: `node: type: message; fix: …`. */
+  readonly toMend: readonly string[];
 }
+
+const NodesSchema = z.object({
+  nodes: z.array(z.object({
+    name: z.string(),
+    conditions: z.array(z.object({ type: z.string(), message: z.string(), fix: z.string() }))
+      .optional(),
+  })),
+});
+
+/** Largest `cluster.yaml` of the status branch that is read. */
+const MAX_NODES_BYTES = 16 * 1024 * 1024;
+const READ_NODES = { maxBytes: MAX_NODES_BYTES, maxLexemes: 4_000_000, byProgram: true };
 
 /** Folder of the mirrors of the commands that look; the service has one of its own. */
 const MIRRORS = ".ugro/look";
@@ -45,7 +61,23 @@ export async function readSnapshot(state: StateRepository): Promise<Snapshot> {
   const { jobs, unreadable } = await new HistoryReader(state).read(heads.value.status, false);
   const byName = [...jobs.values()].toSorted((a, b) => a.name < b.name ? -1 : 1);
   const lines = [...unreadable].map(([name, why]) => `jobs/${name}.yaml: ${why}`);
-  return { commit: heads.value.status, jobs: byName, unreadable: lines };
+  const toMend = heads.value.status === undefined
+    ? []
+    : await readToMend(state, heads.value.status);
+  return { commit: heads.value.status, jobs: byName, unreadable: lines, toMend };
+}
+
+/** The conditions of nodes; a file that is not as UGRO writes it has none. */
+async function readToMend(state: StateRepository, commit: string): Promise<string[]> {
+  const entry = (await state.listTree(commit)).find(({ path }) => path === "cluster.yaml");
+  if (!entry) return [];
+  const bytes = (await state.readBlobs([entry.oid], MAX_NODES_BYTES)).get(entry.oid);
+  const read = bytes &&
+    parseYaml("cluster.yaml", bytes, READ_NODES);
+  const nodes = read?.ok ? NodesSchema.safeParse(read.value.value).data?.nodes ?? [] : [];
+  return nodes.flatMap(({ name, conditions = [] }) =>
+    conditions.map(({ type, message, fix }) => `${name}: ${type}: ${message}; fix: ${fix}`)
+  );
 }
 
 /** What git is to fetch from: for a clone its origin, for another folder its whole path. */

@@ -82,7 +82,12 @@ const deleted: JobStatus = {
   reason: "ManifestDeleted",
   attempts: running.attempts.slice(0, 1),
 };
-const snapshot: Snapshot = { commit: "c", jobs: [running, waiting, deleted], unreadable: [] };
+const snapshot: Snapshot = {
+  commit: "c",
+  jobs: [running, waiting, deleted],
+  unreadable: [],
+  toMend: [],
+};
 
 Deno.test("the table lists each job; what is over and deleted is only counted", async () => {
   const { code, out, err } = await printed(() => show(snapshot, undefined, "table", now));
@@ -130,14 +135,19 @@ Deno.test("JSON and YAML hold the whole status, and JSON no raw control characte
 });
 
 Deno.test("without a status branch there is nothing to show, which is no failure", async () => {
-  const empty = { commit: undefined, jobs: [], unreadable: [] };
+  const empty = { commit: undefined, jobs: [], unreadable: [], toMend: [] };
   const { code, out, err } = await printed(() => show(empty, undefined, "table", now));
   assert.deepEqual({ code, out }, { code: 0, out: "" });
   assert.match(err, /ugro\/status does not exist/);
 });
 
 Deno.test("the snapshot comes from the branch ugro/status of a real repository", async () => {
-  const files = { "jobs/demo.yaml": stringify(running), "jobs/torn.yaml": "phase: 1\n" };
+  const condition = { type: "HostKeyChanged", status: "True", message: "it has changed", fix: "x" };
+  const files = {
+    "jobs/demo.yaml": stringify(running),
+    "jobs/torn.yaml": "phase: 1\n",
+    "cluster.yaml": stringify({ nodes: [{ name: "n1", conditions: [condition] }, { name: "n2" }] }),
+  };
   await withFiles(files, async (folder) => {
     await git(folder, "init", "--quiet", "--initial-branch=ugro/status");
     await git(folder, "add", ".");
@@ -151,6 +161,7 @@ Deno.test("the snapshot comes from the branch ugro/status of a real repository",
     assert.deepEqual(found.jobs, [running]);
     assert.equal(found.unreadable.length, 1);
     assert.match(found.unreadable[0] ?? "", /^jobs\/torn\.yaml: /);
+    assert.deepEqual(found.toMend, ["n1: HostKeyChanged: it has changed; fix: x"]);
   });
 });
 

@@ -27,6 +27,14 @@ export function yamlText(value: unknown, options: ToStringOptions = {}): string 
   return escaped(doc.toString(options));
 }
 
+/**
+ * Whether YAML that another library wrote reads back as it was meant, and holds nothing unsafe:
+ * js-yaml leaves `1e999` without quotes, which is a number to others, and escapes no direction marks.
+ */
+export function isSafeYaml(text: string): boolean {
+  return escaped(text) === text && !/(?:: |- )[-+]?[\d.]+e[-+]?\d+$/im.test(text);
+}
+
 function escaped(text: string): string {
   return text.replace(UNSAFE, (c) => {
     const code = c.codePointAt(0)!.toString(16);

@@ -22,7 +22,7 @@ const UNSEEN = String.raw`\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u2
 const PATH = new RegExp(String.raw`^(?!-)(?!.*(?:^|/)\.\.(?:/|$))[^${UNSEEN}\\]+$`);
 const PATH_WORDS = "a path without `..` and `\\` that does not begin with `-`";
 const GIT_URL =
-  /^(?:https:\/\/[^\s@/]+\/\S+|ssh:\/\/(?!-)[^\s:]+(?::\d+)?\/\S+|file:\/\/\/\S+|[\w.-]+@[A-Za-z0-9][\w.-]*:[^\s-]\S*)$/;
+  /^(?:https:\/\/[^\s@/]+\/\S+|ssh:\/\/(?!-)(?:[^\s:@/]+@)?[A-Za-z0-9[][^\s:@]*(?::\d+)?\/\S+|file:\/\/\/\S+|\w[\w.-]*@[A-Za-z0-9][\w.-]*:[^\s-]\S*)$/;
 const REVISION = /^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9_./-]{0,199}$/;
 
 /** A list of arguments: text, numbers or truth values. */

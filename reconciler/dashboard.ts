@@ -9,11 +9,23 @@ import { formatProblem } from "../jobs/problem.ts";
 import { isActive, isFinal } from "../jobs/lifecycle.ts";
 import type { JobStatus } from "../jobs/status.ts";
 import type { Snapshot } from "./model.ts";
+import type { NodeProblem } from "./ports.ts";
 
 const MAX_ROWS = 100;
 const MAX_FINISHED = 30;
 /** Longest text in a cell, before it is escaped. */
 const MAX_CELL = 300;
+
+/** Longest command that mends a node. */
+const MAX_FIX = 2000;
+
+/** What a person has to mend on a node. */
+export interface NodeCondition {
+  readonly type: NodeProblem["type"];
+  readonly status: "True";
+  readonly message: string;
+  readonly fix: string;
+}
 
 /** A node as the status branch tells it. */
 export interface NodeStatus {
@@ -24,12 +36,14 @@ export interface NodeStatus {
   readonly cpuSlots?: number;
   readonly cordoned?: string;
   readonly jobs: readonly string[];
+  /** In the manner of Kubernetes. */
+  readonly conditions?: readonly NodeCondition[];
 }
 
 /** Makes a text inert in a Markdown table cell. */
-export function cell(text: string): string {
-  const line = withoutControls(text.slice(0, 2 * MAX_CELL).replace(/[\n\t]/g, " "), " ");
-  return cutText(line, MAX_CELL)
+export function cell(text: string, max = MAX_CELL): string {
+  const line = withoutControls(text.slice(0, 2 * max).replace(/[\n\t]/g, " "), " ");
+  return cutText(line, max)
     .replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;")
     // `$` begins mathematics, and `www.` an address without a scheme.
     .replace(/[\\`*_{}[\]#|~!@:$]|(?<=www)\./gi, (c) => `&#${c.charCodeAt(0)};`);
@@ -111,6 +125,14 @@ function nodeTable(nodes: readonly NodeStatus[]): string {
     "| node | state | GPUs | jobs | note |",
     "| --- | --- | --- | --- | --- |",
     ...rows,
-  ]
-    .join("\n");
+    ...toMend(nodes),
+  ].join("\n");
+}
+
+/** In full: half a command would help nobody. */
+function toMend(nodes: readonly NodeStatus[]): string[] {
+  const lines = nodes.flatMap(({ name, conditions = [] }) =>
+    conditions.map(({ type, fix }) => `- ${cell(name)}: ${type}: ${cell(fix, MAX_FIX)}`)
+  );
+  return lines.length > 0 ? ["", ...lines.slice(0, MAX_ROWS)] : [];
 }

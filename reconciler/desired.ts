@@ -173,7 +173,7 @@ export class DesiredReader {
 }
 
 function jobFiles(entries: readonly TreeEntry[], problems: Problem[]): TreeEntry[] {
-  const files = entries.filter((e) => /^jobs\/.+\.ya?ml$/.test(e.path));
+  const files = entries.filter((e) => /^jobs\/.+\.ya?ml$/s.test(e.path));
   if (files.length > MAX_JOB_FILES) {
     problems.push(problem("jobs", `${files.length} files; only ${MAX_JOB_FILES} are read`));
   }

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Cluster } from "../cluster/cluster.ts";
+import { showValue } from "../cluster/show.ts";
 import type { Defaults } from "../jobs/defaults.ts";
 import { specDigest } from "../jobs/digest.ts";
 import type { Code, DesiredJob, JobSpec, NeededSecret } from "../jobs/job.ts";
@@ -123,7 +124,7 @@ export class ManifestReader {
     if (code.kind === "node") return { digest: null };
     if (code.kind === "repository") {
       const digest = await this.repository.treeId(commit, code.path);
-      const why = `\`code:\` names the folder ${JSON.stringify(code.path)}, which does not exist`;
+      const why = `\`code:\` names the folder ${showValue(code.path)}, which does not exist`;
       return digest === undefined ? { why, transient: false } : { digest };
     }
     const found = await this.repository.resolveCode(code);

@@ -5,12 +5,14 @@
  * @module
  */
 import { dump } from "js-yaml";
+import { cutText, withoutControls } from "../cluster/show.ts";
+import { isSafeYaml, yamlText } from "../cluster/yaml_text.ts";
 import { formatProblem } from "../jobs/problem.ts";
 import { isFinal } from "../jobs/lifecycle.ts";
 import type { Attempt, JobStatus } from "../jobs/status.ts";
 import { dashboard, type NodeStatus } from "./dashboard.ts";
 import type { History, Plan, Snapshot } from "./model.ts";
-import type { NodeObservation, NodeProblem } from "./ports.ts";
+import type { NodeObservation } from "./ports.ts";
 
 /** Deleted jobs that are remembered, so that attempt numbers are not used twice. */
 export const KEPT_TOMBSTONES = 1000;
@@ -22,8 +24,9 @@ const LISTED_WAITING = 200;
  * Written by another library than the one that reads people's files: it is several times as fast,
  * and with hundreds of nodes this is most of a pass.
  */
-function yamlText(value: unknown): string {
-  return dump(value, { lineWidth: 100, noRefs: true });
+function fastYaml(value: unknown): string {
+  const text = dump(value, { lineWidth: 100, noRefs: true });
+  return isSafeYaml(text) ? text : yamlText(value, { lineWidth: 100 });
 }
 
 const rendered = new WeakMap<JobStatus, string>();
@@ -32,7 +35,7 @@ const rendered = new WeakMap<JobStatus, string>();
 export function renderJob(status: JobStatus): string {
   const known = rendered.get(status);
   if (known !== undefined) return known;
-  const text = yamlText(ordered(status));
+  const text = fastYaml(ordered(status));
   rendered.set(status, text);
   return text;
 }
@@ -69,7 +72,7 @@ export function statusFiles(view: Snapshot): Map<string, string> {
   files.set("cluster.yaml", head + clusterYaml({ cluster: view.desired.cluster.name, nodes }));
   files.set(
     "queue.yaml",
-    head + yamlText({
+    head + fastYaml({
       waiting: view.plan.waiting.slice(0, LISTED_WAITING).map((w, i) => ({
         position: i + 1,
         ...w,
@@ -83,22 +86,12 @@ export function statusFiles(view: Snapshot): Map<string, string> {
   return files;
 }
 
-/** A node of `cluster.yaml`, in the manner of Kubernetes: what a person has to mend is a condition. */
-interface NodeEntry extends NodeStatus {
-  readonly conditions?: readonly {
-    readonly type: NodeProblem["type"];
-    readonly status: "True";
-    readonly message: string;
-    readonly fix: string;
-  }[];
-}
-
 let lastCluster = { key: "", text: "" };
 
 /** YAML of a thousand nodes takes longer than planning for them, and seldom changes. */
-function clusterYaml(content: { cluster: string; nodes: readonly NodeEntry[] }): string {
+function clusterYaml(content: { cluster: string; nodes: readonly NodeStatus[] }): string {
   const key = JSON.stringify(content);
-  if (key !== lastCluster.key) lastCluster = { key, text: yamlText(content) };
+  if (key !== lastCluster.key) lastCluster = { key, text: fastYaml(content) };
   return lastCluster.text;
 }
 
@@ -115,7 +108,7 @@ function keepTombstones(statuses: ReadonlyMap<string, JobStatus>): JobStatus[] {
   return all.filter((status) => !dropped.has(status));
 }
 
-function nodeStatuses(view: Snapshot, statuses: readonly JobStatus[]): NodeEntry[] {
+function nodeStatuses(view: Snapshot, statuses: readonly JobStatus[]): NodeStatus[] {
   const jobsOn = new Map<string, string[]>();
   for (const status of statuses) {
     const attempt = status.attempts.at(-1);
@@ -126,7 +119,7 @@ function nodeStatuses(view: Snapshot, statuses: readonly JobStatus[]): NodeEntry
       jobsOn.set(node, list);
     }
   }
-  return view.desired.cluster.nodes.map((node): NodeEntry => {
+  return view.desired.cluster.nodes.map((node): NodeStatus => {
     const seen = view.observed.nodes.get(node.name);
     const state = seen?.state ?? "unknown";
     const reason = reasonOf(seen);
@@ -152,7 +145,7 @@ function reasonOf(seen: NodeObservation | undefined): string | undefined {
   return seen.problem?.message ?? seen.reason;
 }
 
-function conditionsOf(seen: NodeObservation | undefined): Pick<NodeEntry, "conditions"> {
+function conditionsOf(seen: NodeObservation | undefined): Pick<NodeStatus, "conditions"> {
   if (seen?.state !== "unknown" || !seen.problem) return {};
   const { type, message, fix } = seen.problem;
   return { conditions: [{ type, status: "True", message, fix }] };
@@ -174,11 +167,13 @@ export function commitMessage(history: History, plan: Plan): string {
   const title = moved.length === 1
     ? `${first.name}: ${first.phase}, ${oneLine(first.message)}`
     : `${moved.length} jobs: ${moved.slice(0, 4).map((s) => `${s.name} ${s.phase}`).join(", ")}`;
-  const cut = title.length > 100 ? `${title.slice(0, 99)}…` : title;
+  const cut = cutText(title, 100);
   const more = moved.length > 100 ? [`and ${moved.length - 100} more`] : [];
   return `${cut}\n\n${[...lines, ...more].join("\n")}\n`;
 }
 
+/** A text from outside: a forge would tell the people and link the issues that it names. */
 function oneLine(text: string): string {
-  return text.replace(/\s+/g, " ").trim().slice(0, 300);
+  const mute = text.replace(/(^|\W)@(?=\w)/g, "$1@ ").replace(/#(?=\d)/g, "# ");
+  return cutText(withoutControls(mute.replace(/\s+/g, " ")).trim(), 300);
 }

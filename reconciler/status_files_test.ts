@@ -179,4 +179,14 @@ Deno.test("what only a person can mend is a condition of its node, with the comm
   assert.equal(nodes[0]?.reason, problem.message);
   assert.equal(nodes[1]?.conditions, undefined);
   assert.match(files.get("README.md") ?? "", /Host key of n1 has changed \|/);
+  assert.match(files.get("README.md") ?? "", /- n1: HostKeyChanged: run .*ssh n1 true/);
+});
+
+Deno.test("what a node says calls nobody and links nothing on a forge", () => {
+  const message = "@ada see lab/state#12, user@host and #7";
+  const moved = { ...status("a"), phase: "Failed" as const, message };
+  const view = snapshot({ jobs: [], nodes: [], history: [] });
+  const plan = { ...view.plan, statuses: new Map([["a", moved]]) };
+  const text = commitMessage(view.history, plan);
+  assert.match(text, /@ ada see lab\/state# 12, user@host and # 7/);
 });

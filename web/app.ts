@@ -18,12 +18,22 @@ export interface Surface {
   readonly stats: () => Stats | undefined;
   /** The repository may have changed: look now. Cheap, and safe for anybody to call. */
   readonly hint: () => void;
+  /**
+   * Names under which it may be asked; undefined: any. On the loopback this keeps out web pages of
+   * elsewhere whose name was made to lead here (DNS rebinding).
+   */
+  readonly hosts?: readonly string[];
 }
 
 /** The routes. */
 export function app(surface: Surface): Hono {
   const routes = new Hono();
   routes.use(secureHeaders());
+  routes.use(async (c, next) => {
+    const { hosts } = surface;
+    if (!hosts || hosts.includes(new URL(c.req.url).hostname)) return await next();
+    return c.text(`ask for ${hosts.join(" or ")}\n`, 421);
+  });
   routes.get(
     "/healthz",
     (c) => {
