@@ -57,6 +57,7 @@ export class HostFleet implements Fleet {
   constructor(options: HostFleetOptions = {}) {
     this.#context = {
       clock: options.clock ?? systemClock,
+      ...(options.clock ? {} : { steady: () => performance.now() }),
       gate: new Gate(MAX_CONNECTING),
       source: options.runnerSource ?? RUNNER,
       connectTimeoutMs: options.connectTimeoutMs ?? 8000,

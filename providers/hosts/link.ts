@@ -6,6 +6,7 @@
  */
 import type { z } from "zod";
 import type { NodeSpec } from "../../cluster/node.ts";
+import { type Reading, slowest } from "../../reconciler/elapsed.ts";
 import type {
   CheckpointQuery,
   Claim,
@@ -33,6 +34,8 @@ export type Log = (
 /** What the links of a fleet share. */
 export interface LinkContext {
   readonly clock: Clock;
+  /** A second clock that nobody can set. */
+  readonly steady?: Reading;
   readonly gate: Gate;
   readonly source: string;
   readonly sshConfig?: string;
@@ -61,13 +64,18 @@ export class NodeLink {
   #observing = false;
   /** Why there is no session. */
   #why: Explanation;
+  /** Time as it passed at least: a clock that is set ahead makes no node lost. */
+  readonly #elapsed: Reading;
+  /** When the node was last known, on that clock. */
   #knownMs: number;
   #digests = new Set<string>();
 
   constructor(spec: NodeSpec, context: LinkContext) {
     this.spec = spec;
     this.#context = context;
-    this.#knownMs = context.clock.now();
+    const { clock, steady } = context;
+    this.#elapsed = slowest([() => clock.now(), ...steady ? [steady] : []]);
+    this.#knownMs = this.#elapsed();
     this.#why = { reason: `Connecting to ${spec.name} for the first time` };
     this.#loop = this.#keepConnected();
   }
@@ -118,13 +126,15 @@ export class NodeLink {
   #note(reply: Reply<RawObservation>, late: boolean): Reply<RawObservation> {
     this.#observing = false;
     if (reply.kind !== "ok") return reply;
-    this.#knownMs = this.#context.clock.now();
+    this.#knownMs = this.#elapsed();
     if (late) this.#context.changed(this.spec, "answers again");
     return reply;
   }
 
   #unknown(why: Explanation): NodeObservation {
-    return { state: "unknown", node: this.spec.name, sinceMs: this.#knownMs, ...why };
+    const awayMs = Math.round(this.#elapsed() - this.#knownMs);
+    const sinceMs = this.#context.clock.now() - awayMs;
+    return { state: "unknown", node: this.spec.name, sinceMs, ...why };
   }
 
   async #keepConnected(): Promise<void> {
@@ -169,7 +179,7 @@ export class NodeLink {
     if (this.#stop.signal.aborted) return await session.close();
     this.#session = session;
     this.#why = { reason: "" };
-    this.#knownMs = this.#context.clock.now();
+    this.#knownMs = this.#elapsed();
     this.#firstTry.resolve();
     this.#context.log("info", "connected", { node: this.spec.name });
     this.#context.changed(this.spec, "connected");

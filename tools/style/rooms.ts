@@ -12,7 +12,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   cluster: [],
   jobs: ["cluster/"],
   reconciler: ["jobs/", "cluster/"],
-  providers: ["reconciler/ports.ts", "jobs/", "cluster/"],
+  providers: ["reconciler/ports.ts", "reconciler/elapsed.ts", "jobs/", "cluster/"],
   web: ["reconciler/", "jobs/", "cluster/"],
   cli: ["cluster/", "jobs/", "reconciler/", "providers/", "web/", "examples/", "deno.json"],
   "main.ts": ["cluster/", "jobs/", "reconciler/", "providers/", "web/", "cli/"],
