@@ -57,6 +57,8 @@ export type Step =
     readonly kind: "stopping";
     readonly graceMs: number;
     readonly because: string;
+    /** Why the attempt fails: recorded before the stops, which hide it. */
+    readonly failure?: Failure;
     readonly wakeAtMs?: number;
   }
   | { readonly kind: "unknown"; readonly message: string; readonly wakeAtMs?: number }
@@ -89,7 +91,7 @@ export function stepAttempt(input: StepInput): Step {
   if (ranks.every((rank) => rank.kind === "ended" && isSuccess(rank.run))) {
     return { kind: "end", end: "succeeded" };
   }
-  const trouble = findTrouble(input);
+  const trouble = remembered(input, findTrouble(input));
   if (trouble) return tearDown(input, trouble);
   if (intent.kind === "stop") return stopWanted(input, intent);
   const lost = ranks.filter((rank) => rank.kind === "unknown");
@@ -99,6 +101,14 @@ export function stepAttempt(input: StepInput): Step {
     return { kind: "complete", ranks: absent.filter((rank) => !input.obstacle(rank)) };
   }
   return { kind: ranks.some(isStarting) ? "starting" : "running" };
+}
+
+/** A gang that is being stopped fails of what was found before it was told to. */
+function remembered({ attempt }: StepInput, found: Trouble | undefined): Trouble | undefined {
+  const { failure } = attempt;
+  if (!found || found.failure || !failure) return found;
+  const end = failure.class === "node-lost" ? "node-lost" : "failed";
+  return { end, because: found.because, failure };
 }
 
 interface Trouble {
@@ -119,7 +129,10 @@ function findTrouble(input: StepInput): Trouble | undefined {
   const bad = ranks.flatMap((rank) =>
     (rank.kind === "ended" && !isSuccess(rank.run)) || rank.kind === "leftover" ? [rank] : []
   );
-  const own = bad.filter((rank) => rank.run.stop === null);
+  // A stop that met a run whose supervisor was gone already does not explain its end.
+  const own = bad.filter(({ kind, run }) =>
+    run.stop === null || kind === "leftover" || run.exit?.reason === "lost"
+  );
   if (own.length > 0 && intent.kind !== "stop") return ownTrouble(own);
   const told = ranks.find((rank) =>
     rank.kind === "live"
@@ -208,8 +221,10 @@ function lostForGood(input: StepInput): Trouble | undefined {
 /** Ends a gang that cannot go on: what still lives is stopped, then the attempt is over. */
 function tearDown(input: StepInput, trouble: Trouble): Step {
   const { ranks, policy, now, networkWorks } = input;
+  const { because } = trouble;
+  const known = trouble.failure ? { failure: trouble.failure } : {};
   if (ranks.some((rank) => rank.kind === "live" || rank.kind === "leftover")) {
-    return { kind: "stopping", graceMs: TEARDOWN_GRACE_MS, because: trouble.because };
+    return { kind: "stopping", graceMs: TEARDOWN_GRACE_MS, because, ...known };
   }
   const patienceMs = Math.min(CONFIRM_MS, policy.nodeLostAfterMs);
   const waiting = ranks.filter((r): r is Unknown =>
@@ -220,7 +235,8 @@ function tearDown(input: StepInput, trouble: Trouble): Step {
     return {
       kind: "stopping",
       graceMs: TEARDOWN_GRACE_MS,
-      because: `${trouble.because}; waiting for ${names(waiting)} to confirm`,
+      because: `${because}; waiting for ${names(waiting)} to confirm`,
+      ...known,
       wakeAtMs: Math.max(wakeAtMs, now + 1000),
     };
   }

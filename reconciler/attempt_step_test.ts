@@ -303,3 +303,38 @@ Deno.test("a stop for maxDuration ends as a failure, not as a wish", () => {
 Deno.test("an attempt without ranks never counts as a success", () => {
   assert.equal(words(step({ ranks: [] })), "end failed");
 });
+
+Deno.test("a run whose supervisor was killed before the stop reached it has failed", () => {
+  const reaped = rec(0, { ...ended(0, { code: null, reason: "lost" }), stop: STOPPED });
+  const result = stepAttempt({
+    attempt: attempt(1, NODES, { recordedAt: ago(1000) }),
+    ranks: [
+      { kind: "ended", node: n(0), run: reaped, rebooted: false },
+      (RANKS.stopped as (rank: number) => RankView)(1),
+    ],
+    phase: "Running",
+    intent: { kind: "run" },
+    obstacle: () => undefined,
+    launchFailure: undefined,
+    policy: policy(),
+    networkWorks: true,
+    now: NOW,
+  });
+  assert.equal(result.kind, "end");
+  assert.equal(result.kind === "end" && result.failure?.class, "supervisor-lost");
+});
+
+Deno.test("what made a gang be stopped is recorded before, and is why it ends", () => {
+  const first = step({ ranks: ["failed", "running"] });
+  assert.equal(first.kind === "stopping" && first.failure?.class, "exit-code");
+  const failure = { class: "exit-code", node: "n1", rank: 0, message: "ValueError" };
+  const marked = attempt(1, NODES, { recordedAt: ago(1000), failure });
+  // The node of the rank that failed has gone since, and only those that were told are seen.
+  assert.deepEqual(step({ ranks: ["stopped", "stopped"], attempt: marked }), {
+    kind: "end",
+    end: "failed",
+    failure,
+  });
+  const alive = step({ ranks: ["running", "running"], attempt: marked });
+  assert.equal(alive.kind, "running", "who was not told to stop goes on");
+});

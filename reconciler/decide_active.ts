@@ -155,8 +155,9 @@ function applyStep(
       };
     case "stopping": {
       const phase = status.phase === "Pending" ? "Launching" : status.phase;
+      const noted = withFailure(status, attempt, step.failure, at);
       return {
-        status: to(phase, "Stopping", `attempt ${n} is being stopped: ${step.because}`),
+        status: to(phase, "Stopping", `attempt ${n} is being stopped: ${step.because}`, noted),
         actions: stopAll(input, attempt, ranks, step),
         ...(step.wakeAtMs === undefined ? {} : { wakeAtMs: step.wakeAtMs }),
       };
@@ -184,6 +185,16 @@ function withStart(
   const starts = ranks.flatMap((r) => r.kind === "live" ? [r.run.startedAtMs ?? at.now] : []);
   const startedAt = iso(onOurClock(attempt, Math.max(...starts), at));
   return putAttempt(status, { ...attempt, startedAt }, at);
+}
+
+/** The first thing found stays until the end, when all ranks have told what they know. */
+function withFailure(
+  status: JobStatus,
+  attempt: Attempt,
+  failure: Failure | undefined,
+  at: At,
+): JobStatus {
+  return failure && !attempt.failure ? putAttempt(status, { ...attempt, failure }, at) : status;
 }
 
 /** A node's clock may be off: what it tells of an attempt was after its record, and is past. */
@@ -259,8 +270,9 @@ function endAttempt(
   const runs = ranks.flatMap((r) => r.kind === "ended" ? [r.run] : []);
   const startedMs = runs.flatMap((run) => run.startedAtMs === null ? [] : [run.startedAtMs]);
   const endedMs = runs.flatMap((run) => run.exit ? [run.exit.endedAtMs] : []);
+  const { failure: _, ...known } = attempt;
   const ended: Attempt = {
-    ...attempt,
+    ...known,
     ...(attempt.startedAt || startedMs.length === 0
       ? {}
       : { startedAt: iso(onOurClock(attempt, Math.max(...startedMs), at)) }),

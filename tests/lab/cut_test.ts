@@ -1,7 +1,7 @@
 /** What the lab can do to a host besides crashing it: cut it off one way, fill its disk. */
 import assert from "node:assert/strict";
 import type { CutDirection, Host } from "./host.ts";
-import { run } from "./processes.ts";
+import { eventually, run, type RunResult } from "./processes.ts";
 import { labSuite } from "./suite.ts";
 
 const suite = await labSuite({ hosts: 2, diskMiB: 8 });
@@ -15,21 +15,39 @@ try:
     print("got" if s.recv(9) else "")
 except TimeoutError:
     print("nothing")`;
-const SEND = `import socket, sys, time
+/** Sends and sends while FILE is there; empties it first, to say that it has begun. */
+const SEND = `import os, socket, sys, time
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-for _ in range(10):
+address, file = sys.argv[1:]
+os.truncate(file, 0)
+while os.path.exists(file):
     try:
-        s.sendto(b"hello", (sys.argv[1], ${PORT}))
+        s.sendto(b"hello", (address, ${PORT}))
     except OSError:
         pass
-    time.sleep(0.1)`;
+    time.sleep(0.05)`;
 
-type Python = (script: string, ...args: string[]) => Promise<{ stdout: string }>;
+type Python = (script: string, ...args: string[]) => Promise<RunResult>;
 
-/** Whether packets get from one place to another. */
-async function arrives(from: Python, to: Python, address: string): Promise<boolean> {
-  const [{ stdout }] = await Promise.all([to(RECEIVE), from(SEND, address)]);
-  return stdout === "got\n";
+/** Whether packets get from one place to another. `shared`: a folder that both see. */
+async function arrives(
+  shared: string,
+  from: Python,
+  to: Python,
+  address: string,
+): Promise<boolean> {
+  const file = await Deno.makeTempFile({ dir: shared });
+  await Deno.writeTextFile(file, "not yet");
+  const sending = from(SEND, address, file);
+  try {
+    await eventually("send", 20_000, async () => (await Deno.stat(file)).size === 0 || undefined);
+    const { stdout, stderr } = await to(RECEIVE);
+    assert.match(stdout, /^(got|nothing)\n$/, stderr);
+    return stdout === "got\n";
+  } finally {
+    await Deno.remove(file);
+    await sending;
+  }
 }
 
 function pythonOn(host: Host): Python {
@@ -48,17 +66,18 @@ for (const [direction, toHost, fromHost, toPeer] of CUTS) {
   suite.test(`a link that is cut (${direction})`, { namespaces: true }, async ({ lab }) => {
     const [host, peer] = lab.hosts as [Host, Host];
     const controller = host.address.replace(/\d+$/, "254");
+    const reaches = arrives.bind(undefined, lab.shared);
     await host.cut(direction);
     try {
-      assert.equal(await arrives(here, pythonOn(host), host.address), toHost);
-      assert.equal(await arrives(pythonOn(host), here, controller), fromHost);
-      assert.equal(await arrives(pythonOn(host), pythonOn(peer), peer.address), toPeer);
-      assert.equal(await arrives(here, pythonOn(peer), peer.address), true, "the peer is not cut");
+      assert.equal(await reaches(here, pythonOn(host), host.address), toHost);
+      assert.equal(await reaches(pythonOn(host), here, controller), fromHost);
+      assert.equal(await reaches(pythonOn(host), pythonOn(peer), peer.address), toPeer);
+      assert.equal(await reaches(here, pythonOn(peer), peer.address), true, "the peer is not cut");
     } finally {
       await host.restore();
     }
-    assert.equal(await arrives(here, pythonOn(host), host.address), true);
-    assert.equal(await arrives(pythonOn(host), here, controller), true);
+    assert.equal(await reaches(here, pythonOn(host), host.address), true);
+    assert.equal(await reaches(pythonOn(host), here, controller), true);
   });
 }
 
