@@ -7,6 +7,7 @@
 import type { NodeName } from "../cluster/node.ts";
 import type { RunRecord } from "../jobs/run.ts";
 import type { Attempt, JobStatus } from "../jobs/status.ts";
+import { LAUNCH_TIMEOUT_MS } from "./attempt_step.ts";
 import { decideActive } from "./decide_active.ts";
 import { decideIdle } from "./decide_idle.ts";
 import type { Decision, JobInput } from "./decision.ts";
@@ -71,10 +72,15 @@ function adopt(input: JobInput, at: At): JobStatus {
       ? run.meta.nodes.map((node, i) => ({ node, gpus: run.meta.gpus[i] ?? [] }))
       : seen.map((s) => ({ node: s.node, gpus: s.run.gpus })),
     because: "found on the nodes",
-    recordedAt: iso(Math.min(run.createdAtMs, at.now)),
+    recordedAt: iso(foundAt(run.createdAtMs, at)),
     ...(run.startedAtMs ? { startedAt: iso(Math.min(run.startedAtMs, at.now)) } : {}),
   };
   return putAttempt(change(status, { specDigest: run.meta.specDigest }, at), attempt, at);
+}
+
+/** A node's clock may be off: what is found is not so old that its launch has timed out by that. */
+function foundAt(nodeMs: number, { now }: At): number {
+  return Math.min(Math.max(nodeMs, now - LAUNCH_TIMEOUT_MS / 2), now);
 }
 
 /**

@@ -88,6 +88,8 @@ export class Leadership implements Right {
   #renewedAtMs = -Infinity;
   #askedAtMs = -Infinity;
   #said = "";
+  /** How often we have said that we stand by; no word is like an earlier one. */
+  #seen = 0;
   #heldUntilMs = -Infinity;
   #expired = false;
   #deposed: string | undefined;
@@ -264,7 +266,7 @@ export class Leadership implements Right {
 
   /** Notes who stands by; one that has been silent for long is forgotten. */
   #hear(standby: Lease["standby"]): void {
-    const nowMs = this.now();
+    const nowMs = this.#atLeast();
     const what = standby ? `${standby.name} ${standby.seen}` : "";
     if (what !== this.#heard.what) this.#heard = { what, sinceMs: nowMs };
     this.#standby = nowMs - this.#heard.sinceMs < FORGET_MS ? standby : undefined;
@@ -328,6 +330,8 @@ export class Leadership implements Right {
     this.#version = version;
     this.#wroteAtMs = this.now();
     this.#undone = false;
+    // Who is not in it any more has to speak again, and is heard then.
+    if (!lease.standby) this.#heard = { what: "", sinceMs: this.#atLeast() };
   }
 
   /** Claims over what the branch shows; `held` is the last lease that was there. */
@@ -365,10 +369,10 @@ export class Leadership implements Right {
   /** Says in the lease that we stand by. */
   async #standIn(at: LeaseAt): Promise<boolean> {
     const { owner, repository, log } = this.#options;
-    const seen = (at.lease.standby?.seen ?? 0) + 1;
+    const seen = ++this.#seen;
     const standby = { name: this.#name, owner, seen };
     const written = await repository.writeLease(at.version, { ...at.lease, standby });
-    if (written.kind === "ok" && seen === 1) {
+    if (written.kind === "ok" && !at.lease.standby) {
       log("info", "standing by", { leader: at.lease.owner, epoch: at.lease.epoch });
     }
     return written.kind === "ok";

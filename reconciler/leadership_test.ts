@@ -269,3 +269,16 @@ function strike(two: Two, blow: Blow): void {
     two.clock.at(two.clock.now() + blow.forMs, () => door.unreachable = false);
   }
 }
+
+Deno.test("a standby that was forgotten is heard again when it speaks", async () => {
+  const two = new Two();
+  await two.watched();
+  const resume = two.pause(1);
+  assert.ok(await two.clock.runUntil(() => two.lease?.standby === undefined, 16 * 60_000));
+  resume();
+  await two.clock.advance(30_000);
+  assert.equal(two.lease?.watched, true);
+  await two.clock.advance(300_000);
+  assert.deepEqual([two.leader.mayAct(), two.tookOverAtMs], [true, undefined]);
+  await two.end();
+});
