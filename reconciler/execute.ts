@@ -121,7 +121,9 @@ async function launchGang(
     const { reason, kind } = outcome;
     const fields = { job: job.spec.name, attempt: attempt.attempt, rank, node, reason };
     doors.log("warn", "launch failed", { ...fields, outcome: kind });
-    return { terminal: kind === "terminal", node, rank, reason };
+    // An epoch that is too low is about the controller, not about the job.
+    const terminal = kind === "terminal" && !reason.startsWith("stale-epoch");
+    return { terminal, node, rank, reason };
   };
   const secrets = await readSecrets(job, doors.secrets);
   if ("missing" in secrets) {

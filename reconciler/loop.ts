@@ -22,6 +22,9 @@ export interface Stats {
 /** Pause before another pass after one that failed or whose launches failed. */
 const RETRY_MS = 1000;
 
+/** How many intervals lie between two polls at most. */
+const MAX_BACKOFF = 8;
+
 /** Events that arrive this close together are looked at in one pass. */
 const GATHER_MS = 15;
 
@@ -52,6 +55,8 @@ export class Loop {
     signal.addEventListener("abort", stop, { once: true });
     let pollAtMs = 0;
     while (!signal.aborted) {
+      // A clock that was set back does not put the next look off for as long.
+      pollAtMs = Math.min(pollAtMs, this.clock.now() + this.#baseMs() * MAX_BACKOFF);
       const refresh = this.#hints.has("repository") || this.clock.now() >= pollAtMs;
       this.#hints.clear();
       this.#wake = new AbortController();
@@ -81,13 +86,14 @@ export class Loop {
     }
   }
 
-  /** Polls back off (up to 8 times the interval) while nothing is known of the repository. */
+  /** Polls back off (up to `MAX_BACKOFF` times the interval) while nothing is known of the repository. */
   #pollMs(result: PassResult | undefined): number {
-    const base = typeof this.pollIntervalMs === "number"
-      ? this.pollIntervalMs
-      : this.pollIntervalMs();
-    this.#failedFetches = result?.planned ? 0 : Math.min(this.#failedFetches + 1, 3);
-    return base * 2 ** this.#failedFetches;
+    this.#failedFetches = result?.planned ? 0 : this.#failedFetches + 1;
+    return this.#baseMs() * Math.min(2 ** this.#failedFetches, MAX_BACKOFF);
+  }
+
+  #baseMs(): number {
+    return typeof this.pollIntervalMs === "number" ? this.pollIntervalMs : this.pollIntervalMs();
   }
 
   #nextPassAt(result: PassResult | undefined, pollAtMs: number): number {

@@ -131,3 +131,16 @@ Deno.test("a controller that a newer one has replaced is told so by the nodes, a
   assert.equal(young.loop.stats.errors, 0);
   await harness.close();
 });
+
+Deno.test("a clock that is set back does not put the next poll off for as long", async () => {
+  let offMs = 0;
+  const { clock, passes, end } = setUp(() => ({}));
+  const now = clock.now.bind(clock);
+  clock.now = () => now() - offMs;
+  await clock.advance(10_000);
+  const before = passes.length;
+  offMs = 3_600_000;
+  await clock.advance(100_000);
+  assert.ok(passes.slice(before).some(([, fetches]) => fetches));
+  await end();
+});
