@@ -73,7 +73,11 @@ function adopt(input: JobInput, at: At): JobStatus {
       : seen.map((s) => ({ node: s.node, gpus: s.run.gpus })),
     because: "found on the nodes",
     recordedAt: iso(foundAt(run.createdAtMs, at)),
-    ...(run.startedAtMs ? { startedAt: iso(Math.min(run.startedAtMs, at.now)) } : {}),
+    ...(run.startedAtMs
+      ? {
+        startedAt: iso(Math.max(foundAt(run.createdAtMs, at), Math.min(run.startedAtMs, at.now))),
+      }
+      : {}),
   };
   return putAttempt(change(status, { specDigest: run.meta.specDigest }, at), attempt, at);
 }

@@ -197,9 +197,12 @@ function withFailure(
   return failure && !attempt.failure ? putAttempt(status, { ...attempt, failure }, at) : status;
 }
 
-/** A node's clock may be off: what it tells of an attempt was after its record, and is past. */
+/**
+ * A node's clock may be off. What it tells of an attempt was after its record and is past; else the
+ * time at which we learn of it counts.
+ */
 function onOurClock(attempt: Attempt, nodeMs: number, at: At): number {
-  return Math.min(Math.max(nodeMs, Date.parse(attempt.recordedAt)), at.now);
+  return nodeMs >= Date.parse(attempt.recordedAt) && nodeMs <= at.now ? nodeMs : at.now;
 }
 
 function stopAll(

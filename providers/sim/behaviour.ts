@@ -19,6 +19,8 @@ export interface Behaviour {
   readonly failAttempts: number;
   readonly failRank: number;
   readonly failMessage: string;
+  /** Training comes to its end, but this rank exits 1 there; counts as `failAttempts` says. */
+  readonly failAtEndRank?: number;
   /** The agent cannot be started at all. */
   readonly startFails: boolean;
   /** What ranks do when another rank of their gang dies, and after how long. */

@@ -306,3 +306,61 @@ Deno.test("changes are told to those who listen, until they close", async () => 
   await fleet.stop(A, id(0), 0, "test");
   assert.equal(told.length, 2);
 });
+
+Deno.test("a boot brings cards back, and nothing that ran before it lives on", async () => {
+  const { clock, world, fleet } = setUp();
+  const machine = world.machine("a");
+  await fleet.launch(A, id(0), specFor(0, 1));
+  await clock.advance(1000);
+  machine.killSupervisor(id(0), 3);
+  machine.dropGpu(1);
+  machine.occupy(2, 5000);
+  machine.boot();
+  assert.deepEqual(machine.gpus.map((gpu) => [gpu.present, gpu.foreign.size]).flat(), [
+    ...Array.from({ length: 8 }, () => [true, 0]).flat(),
+  ]);
+  assert.equal(world.liveRuns().length, 0);
+});
+
+Deno.test("a run that is killed may take its time to die", async () => {
+  const { clock, world, fleet, record } = setUp({ stopMs: Infinity, killMs: 4000 });
+  await fleet.launch(A, id(0), specFor(0, 1));
+  await clock.advance(1000);
+  await fleet.stop(A, id(0), 0, "test");
+  await clock.advance(3999);
+  assert.deepEqual([record(0)?.state, world.liveRuns().length], ["stopping", 1]);
+  await clock.advance(1);
+  assert.deepEqual([record(0)?.exit?.reason, world.liveRuns().length], ["killed", 0]);
+});
+
+Deno.test("a run that lost its supervisor before its agent was started gets another one", async () => {
+  const { clock, world, fleet, record } = setUp();
+  await fleet.launch(A, id(0), specFor(0, 1));
+  world.machine("a").killSupervisor(id(0));
+  await clock.advance(1000);
+  assert.equal(record(0)?.state, "lost");
+  await fleet.launch(A, id(0), specFor(0, 1));
+  await clock.advance(1000);
+  assert.deepEqual(world.liveRuns().map((run) => run.agentStarts), [1]);
+});
+
+Deno.test("a machine that is cut off tells no changes", async () => {
+  const { clock, world, fleet } = setUp();
+  const told: string[] = [];
+  await fleet.launch(A, id(0), specFor(0, 1));
+  fleet.onChange((_, what) => told.push(what));
+  world.cut("a");
+  await clock.advance(1000);
+  world.restore("a");
+  assert.deepEqual(told, ["session lost", "session up"]);
+});
+
+Deno.test("a witness sees everything, in the order in which it happens", async () => {
+  const { clock, world, fleet } = setUp({ durationMs: 2000 });
+  const seen: string[] = [];
+  world.witness = (node, { kind }) => seen.push(`${node} ${kind}`);
+  world.cut("a", ["reply"]);
+  await fleet.launch(A, id(0), specFor(0, 1));
+  await clock.advance(5000);
+  assert.deepEqual(seen, ["a epoch", "a asked", "a created", "a started", "a ended"]);
+});

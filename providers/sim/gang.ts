@@ -135,7 +135,11 @@ export class SimGang {
     this.#pause();
     const members = [...this.#members.values()];
     this.#members.clear();
-    for (const { machine, run } of members) machine.agentEnded(run, 0, null);
+    const { failAtEndRank, failAttempts } = this.behaviour;
+    for (const { machine, run } of members) {
+      const { rank, attempt } = run.id;
+      machine.agentEnded(run, rank === failAtEndRank && attempt <= failAttempts ? 1 : 0, null);
+    }
   }
 
   #fail(rank: number, message: string): void {

@@ -153,7 +153,8 @@ function statusOf(given: typeof words extends fc.Arbitrary<infer T> ? T : never)
 
 fuzz("status on the terminal, in every format", 400, words, async (given) => {
   const one = statusOf(given);
-  const snapshot = { commit: "c", jobs: [one], unreadable: [`jobs/x.yaml: ${given.message}`] };
+  const warning = `jobs/x.yaml: ${given.message}`;
+  const snapshot = { commit: "c", jobs: [one], unreadable: [warning], toMend: [warning] };
   for (const output of OUTPUTS) {
     for (const name of [undefined, "demo", given.owner]) {
       const { out, err } = await printed(() => show(snapshot, name, output, NOW));
