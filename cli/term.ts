@@ -76,7 +76,7 @@ export async function runTerm(input: TermInput, hooks: TermHooks): Promise<numbe
   let kept: Promise<void> | undefined;
   try {
     const claimed = await obtain(leadership, input);
-    if (claimed === undefined) return options.once ? 1 : 0;
+    if (claimed === undefined) return signal.aborted ? 0 : 1;
     kept = leadership.keep(ended.signal);
     const { controller, loop } = makeLoop({ ...outside, secrets }, leadership, input);
     hosts.onChange(() => loop.hint("nodes"));

@@ -11,8 +11,9 @@ import { reasonOf, redact } from "./redact.ts";
 /** The remote's own word for "somebody was faster", or for a passing trouble of its own. */
 const PASSING =
   /incorrect old value|failed to (?:update|lock)|cannot lock|already exists|unpack|internal|time/i;
+/** git's own hint about "the correct access rights" says nothing: a repository that is away has it too. */
 const NOT_ALLOWED =
-  /denied|authentication failed|could not read username|read.?only|\b40[13]\b|not allowed|access rights/i;
+  /denied|authentication failed|could not read username|read.?only|\b40[13]\b|not allowed/i;
 
 /** Ends before anything is sent; any other end without an answer may have sent it all. */
 const NOT_SENT =

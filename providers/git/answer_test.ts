@@ -52,6 +52,10 @@ Deno.test("a push without an answer has been sent, unless it is plain that it wa
   assert.deepEqual(told("ssh: connect to host x port 22: Connection refused"), [false, false]);
   assert.deepEqual(told("fatal: could not resolve host: x"), [false, false]);
   assert.deepEqual(told("git@x: Permission denied (publickey)."), [false, true]);
+  const away =
+    "fatal: '/x' does not appear to be a git repository\nPlease make sure you have the " +
+    "correct access rights and the repository exists.";
+  assert.deepEqual(told(away), [false, false], "a repository that is away comes back");
   assert.deepEqual(told("fatal: the remote end hung up unexpectedly"), [true, false]);
   assert.deepEqual(told("error: RPC failed; HTTP 504"), [true, false]);
   assert.deepEqual(told("", "timeout"), [true, false]);

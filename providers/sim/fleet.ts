@@ -71,6 +71,10 @@ export class SimFleet implements Fleet {
     secrets: Readonly<Record<string, string>> = {},
   ): Promise<Outcome<LaunchReply>> {
     for (const value of Object.values(secrets)) this.secrets.add(value);
+    const missing = spec.secretNames?.find((name) => secrets[name] === undefined);
+    if (missing !== undefined) {
+      return Promise.resolve({ kind: "terminal", reason: `invalid: no value for ${missing}` });
+    }
     return this.#mutate("launch", node, (machine) => machine.launch(this.#claim.epoch, run, spec));
   }
 

@@ -114,11 +114,16 @@ export class GatedFleet implements Fleet {
   }
 
   /** @inheritDoc */
-  launch(node: NodeName, run: RunId, spec: LaunchSpec): Promise<Outcome<LaunchReply>> {
+  launch(
+    node: NodeName,
+    run: RunId,
+    spec: LaunchSpec,
+    secrets?: Readonly<Record<string, string>>,
+  ): Promise<Outcome<LaunchReply>> {
     const before = this.gate.beforeLaunch;
     this.gate.beforeLaunch = undefined;
     before?.(node, spec.gpus);
-    return this.#effect("launch", () => this.#fleet.launch(node, run, spec));
+    return this.#effect("launch", () => this.#fleet.launch(node, run, spec, secrets));
   }
 
   /** @inheritDoc */

@@ -156,6 +156,15 @@ function controllersFor(random: Random, standby: boolean): ScenarioController[] 
   const restartMs = random.int(1000, 30_000);
   const first = { standby: false, startAtMs: random.int(0, 5000), restartMs, ...skew() };
   if (!standby) return [first];
+  // Somebody starts a second one by mistake: the newer claim wins, the older one must end.
+  if (random.chance(0.2)) {
+    return [first, {
+      standby: false,
+      startAtMs: random.int(0, 600_000),
+      restartMs: null,
+      ...skew(),
+    }];
+  }
   const second = {
     standby: true,
     startAtMs: random.int(0, 60_000),

@@ -16,7 +16,7 @@ import { lastWriter } from "../../reconciler/writer.ts";
 import { GatedFleet, GatedRepository, Shown } from "./doors.ts";
 import { Gate, ProcessClock } from "./gate.ts";
 import type { Random } from "./random.ts";
-import type { ScenarioController } from "./scenario.ts";
+import { CANARY, type ScenarioController } from "./scenario.ts";
 
 /** Puts something wrong between a controller and the outside: so an oracle can be tried out. */
 export interface Sabotage {
@@ -179,6 +179,7 @@ export class SimProcess {
       clock: own,
       log,
       right: leadership,
+      secrets: { read: () => Promise.resolve({ value: CANARY }) },
     });
     const pollMs = () => controller.snapshot?.desired.cluster.policy.pollIntervalMs;
     const loop = new Loop(controller, own, log, () => pollMs() ?? FIRST_POLL_MS);

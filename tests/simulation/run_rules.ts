@@ -9,7 +9,7 @@ import type { RunId } from "../../jobs/run.ts";
 import { runKey, type SimRun } from "../../providers/sim/run.ts";
 import { type Context, wantedBy } from "./context.ts";
 import type { Life } from "./process.ts";
-import { decisive } from "./scenario.ts";
+import { CANARY, decisive } from "./scenario.ts";
 import { isFine, type Placed } from "./truth.ts";
 
 /** Faults after which a job may begin anew. */
@@ -55,6 +55,9 @@ function checkLaunch(context: Context, placed: Placed): void {
   if (!doc || doc === "broken" || (doc.state ?? "running") !== "running") {
     const why = doc === "broken" ? "a broken manifest" : doc ? doc.state : "no manifest";
     context.fail("launch-is-wanted", `${key} was launched, but its controller knew of ${why}`);
+  }
+  if (JSON.stringify(run.spec).includes(CANARY)) {
+    context.fail("no-secret", `what is recorded of ${key} holds a secret`);
   }
   const { job, attempt } = run.id;
   if (!context.ledger.recorded.has(`${job}/${attempt}`)) {

@@ -151,7 +151,7 @@ export function manifestText(name: string, doc: JobDoc): string {
     recovery: { maxRetries: doc.maxRetries, backoff: "5s", maxBackoff: "60s" },
     grace: `${doc.graceS}s`,
     training: { version: doc.version ?? 1 },
-    env: { TOKEN: CANARY },
+    secrets: { TOKEN: { env: "TOKEN" } },
     ...(doc.state ? { state: doc.state } : {}),
     ...(doc.priority ? { priority: doc.priority } : {}),
     ...(doc.rerun ? { rerun: doc.rerun } : {}),
