@@ -10,7 +10,8 @@ import { parseYaml } from "../cluster/yaml.ts";
 import type { JobStatus } from "../jobs/status.ts";
 import { Git } from "../providers/git/git.ts";
 import { GitStateRepository } from "../providers/git/repository.ts";
-import { HistoryReader } from "../reconciler/history.ts";
+import { fileAt } from "../reconciler/files.ts";
+import { HistoryReader, OUR_OWN } from "../reconciler/history.ts";
 import type { StateRepository } from "../reconciler/ports.ts";
 
 /** The jobs as the status branch has them, by name. */
@@ -31,10 +32,6 @@ const NodesSchema = z.object({
       .optional(),
   })),
 });
-
-/** Largest `cluster.yaml` of the status branch that is read. */
-const MAX_NODES_BYTES = 16 * 1024 * 1024;
-const READ_NODES = { maxBytes: MAX_NODES_BYTES, maxLexemes: 4_000_000, byProgram: true };
 
 /** Folder of the mirrors of the commands that look; the service has one of its own. */
 const MIRRORS = ".ugro/look";
@@ -69,11 +66,8 @@ export async function readSnapshot(state: StateRepository): Promise<Snapshot> {
 
 /** The conditions of nodes; a file that is not as UGRO writes it has none. */
 async function readToMend(state: StateRepository, commit: string): Promise<string[]> {
-  const entry = (await state.listTree(commit)).find(({ path }) => path === "cluster.yaml");
-  if (!entry) return [];
-  const bytes = (await state.readBlobs([entry.oid], MAX_NODES_BYTES)).get(entry.oid);
-  const read = bytes &&
-    parseYaml("cluster.yaml", bytes, READ_NODES);
+  const bytes = await fileAt(state, commit, "cluster.yaml", OUR_OWN.maxBytes);
+  const read = bytes && parseYaml("cluster.yaml", bytes, OUR_OWN);
   const nodes = read?.ok ? NodesSchema.safeParse(read.value.value).data?.nodes ?? [] : [];
   return nodes.flatMap(({ name, conditions = [] }) =>
     conditions.map(({ type, message, fix }) => `${name}: ${type}: ${message}; fix: ${fix}`)

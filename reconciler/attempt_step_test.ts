@@ -65,9 +65,13 @@ interface Case extends Partial<Omit<StepInput, "ranks">> {
 }
 
 function step({ ranks, ...changes }: Case): Step {
+  return stepOf(ranks.map((word, i) => (RANKS[word] as (rank: number) => RankView)(i)), changes);
+}
+
+function stepOf(ranks: readonly RankView[], changes: Partial<StepInput> = {}): Step {
   return stepAttempt({
     attempt: attempt(1, NODES, { recordedAt: ago(1000) }),
-    ranks: ranks.map((word, i) => (RANKS[word] as (rank: number) => RankView)(i)),
+    ranks,
     phase: "Running",
     intent: { kind: "run" },
     obstacle: () => undefined,
@@ -306,20 +310,10 @@ Deno.test("an attempt without ranks never counts as a success", () => {
 
 Deno.test("a run whose supervisor was killed before the stop reached it has failed", () => {
   const reaped = rec(0, { ...ended(0, { code: null, reason: "lost" }), stop: STOPPED });
-  const result = stepAttempt({
-    attempt: attempt(1, NODES, { recordedAt: ago(1000) }),
-    ranks: [
-      { kind: "ended", node: n(0), run: reaped, rebooted: false },
-      (RANKS.stopped as (rank: number) => RankView)(1),
-    ],
-    phase: "Running",
-    intent: { kind: "run" },
-    obstacle: () => undefined,
-    launchFailure: undefined,
-    policy: policy(),
-    networkWorks: true,
-    now: NOW,
-  });
+  const result = stepOf([
+    { kind: "ended", node: n(0), run: reaped, rebooted: false },
+    (RANKS.stopped as (rank: number) => RankView)(1),
+  ]);
   assert.equal(result.kind, "end");
   assert.equal(result.kind === "end" && result.failure?.class, "supervisor-lost");
 });

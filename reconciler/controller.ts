@@ -14,7 +14,7 @@ import { HistoryReader } from "./history.ts";
 import type { Right } from "./leadership.ts";
 import type { Action, Desired, History, LaunchFailure, Observed, Snapshot } from "./model.ts";
 import { plan as planPass } from "./plan.ts";
-import type { CheckpointQuery, Clock, Heads } from "./ports.ts";
+import type { CheckpointQuery, Clock, Heads, Outcome } from "./ports.ts";
 import { Recorder } from "./record.ts";
 import { checkpointDir } from "./resume.ts";
 
@@ -129,10 +129,8 @@ export class Controller {
 
   /** A node says that a newer controller has been there. Only the lease can confirm it. */
   async #confirmDeposed(reason: string): Promise<void> {
-    const { repository, log, right } = this.#options;
-    const askedAtMs = right.now();
-    const heads = await repository.refresh();
-    if (heads.kind === "ok") right.note(heads.value.lease, askedAtMs);
+    const { log, right } = this.#options;
+    const heads = await this.#refresh();
     if (right.deposed !== undefined) throw new DeposedError(right.deposed);
     log("warn", "a node has seen a newer epoch although the lease is ours: it was set back", {
       reason,
@@ -141,15 +139,21 @@ export class Controller {
     if (heads.kind === "ok" && Number.isSafeInteger(seen)) right.outgrow(seen);
   }
 
+  /** Fetches, and tells what was seen of the lease. */
+  async #refresh(): Promise<Outcome<Heads>> {
+    const { repository, right } = this.#options;
+    const askedAtMs = right.now();
+    const heads = await repository.refresh();
+    if (heads.kind === "ok") right.note(heads.value.lease, askedAtMs);
+    return heads;
+  }
+
   async #read(refresh: boolean): Promise<{ desired: Desired; history: History } | undefined> {
-    const { repository, log, right } = this.#options;
+    const { log, right } = this.#options;
     if (refresh || !this.#heads) {
-      const askedAtMs = right.now();
-      const heads = await repository.refresh();
-      if (heads.kind === "ok") {
-        this.#heads = heads.value;
-        right.note(heads.value.lease, askedAtMs);
-      } else log("warn", "cannot refresh the state repository", { reason: heads.reason });
+      const heads = await this.#refresh();
+      if (heads.kind === "ok") this.#heads = heads.value;
+      else log("warn", "cannot refresh the state repository", { reason: heads.reason });
       if (heads.kind !== "ok" && !this.#heads) return undefined;
     }
     const heads = this.#heads as Heads;

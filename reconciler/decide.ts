@@ -63,6 +63,8 @@ function adopt(input: JobInput, at: At): JobStatus {
   const { run } = seen.find((s) => s.run.meta.nodes.length > 0) ?? seen[0] as Sighting;
   // Its number is used up; the run itself does not count and is fenced.
   if (!isVouchedFor(run, seen, input)) return change(status, { attempt: number }, at);
+  const recordedMs = foundAt(run.createdAtMs, at);
+  const startedMs = run.startedAtMs && Math.max(recordedMs, Math.min(run.startedAtMs, at.now));
   const attempt: Attempt = {
     attempt: run.attempt,
     commit: run.meta.commit,
@@ -72,12 +74,8 @@ function adopt(input: JobInput, at: At): JobStatus {
       ? run.meta.nodes.map((node, i) => ({ node, gpus: run.meta.gpus[i] ?? [] }))
       : seen.map((s) => ({ node: s.node, gpus: s.run.gpus })),
     because: "found on the nodes",
-    recordedAt: iso(foundAt(run.createdAtMs, at)),
-    ...(run.startedAtMs
-      ? {
-        startedAt: iso(Math.max(foundAt(run.createdAtMs, at), Math.min(run.startedAtMs, at.now))),
-      }
-      : {}),
+    recordedAt: iso(recordedMs),
+    ...(startedMs ? { startedAt: iso(startedMs) } : {}),
   };
   return putAttempt(change(status, { specDigest: run.meta.specDigest }, at), attempt, at);
 }

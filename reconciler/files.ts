@@ -5,7 +5,7 @@
  */
 import { withoutControls } from "../cluster/show.ts";
 import type { Problem } from "../jobs/problem.ts";
-import type { TreeEntry } from "./ports.ts";
+import type { StateRepository, TreeEntry } from "./ports.ts";
 
 /** Largest file that is read as a manifest. */
 export const MAX_MANIFEST_BYTES = 1024 * 1024;
@@ -26,4 +26,15 @@ export function unreadable(entry: TreeEntry): string | undefined {
     return `it has ${entry.size} bytes; at most ${MAX_MANIFEST_BYTES} are read`;
   }
   return undefined;
+}
+
+/** One file of a commit; undefined when there is none, or a larger one than `maxBytes`. */
+export async function fileAt(
+  repository: Pick<StateRepository, "listTree" | "readBlobs">,
+  commit: string,
+  path: string,
+  maxBytes: number,
+): Promise<Uint8Array | undefined> {
+  const entry = (await repository.listTree(commit)).find((one) => one.path === path);
+  return entry && (await repository.readBlobs([entry.oid], maxBytes)).get(entry.oid);
 }

@@ -71,7 +71,8 @@ const StatusSchema = z.object({
 
 /** Largest status file that is read: twenty attempts on four hundred machines. */
 const MAX_BYTES = 16 * 1024 * 1024;
-const OUR_OWN = { maxBytes: MAX_BYTES, maxLexemes: 4_000_000, byProgram: true };
+/** How files of the status branch are read. */
+export const OUR_OWN = { maxBytes: MAX_BYTES, maxLexemes: 4_000_000, byProgram: true };
 
 /** Parses one status file. Throws with the reason when it is not one. */
 export function parseStatus(text: string | Uint8Array): JobStatus {

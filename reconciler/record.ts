@@ -9,7 +9,7 @@ import { cell } from "./dashboard.ts";
 import type { Log } from "./execute.ts";
 import type { Right } from "./leadership.ts";
 import type { History, Plan, Snapshot } from "./model.ts";
-import type { Clock, StateRepository } from "./ports.ts";
+import type { Claim, Clock, StateRepository, StatusCommit } from "./ports.ts";
 import { commitMessage, statusFiles } from "./status_files.ts";
 import { renderWriter, WRITER_FILE } from "./writer.ts";
 
@@ -62,8 +62,7 @@ export class Recorder {
       base: history.head,
       files,
       keep: [...history.unreadable.keys()].map((name) => `jobs/${name}.yaml`),
-      along: new Map([[WRITER_FILE, renderWriter(right.claim)]]),
-      message: `${commitMessage(history, plan)}\nEpoch: ${right.claim.epoch}\n`,
+      ...signed(right.claim, commitMessage(history, plan)),
     });
     if (outcome.kind !== "ok") {
       log("warn", "cannot record on the status branch", {
@@ -104,11 +103,18 @@ export class Recorder {
       base: history.head,
       files: new Map([["README.md", text]]),
       keep: keep.filter((path) => path !== "README.md"),
-      along: new Map([[WRITER_FILE, renderWriter(right.claim)]]),
-      message: `cluster: cluster.yaml has problems\n\nEpoch: ${right.claim.epoch}\n`,
+      ...signed(right.claim, "cluster: cluster.yaml has problems\n"),
     });
     if (outcome.kind === "ok") this.#problems = text;
   }
+}
+
+/** What each commit says of the claim by which it is made. */
+function signed(claim: Claim, message: string): Pick<StatusCommit, "along" | "message"> {
+  return {
+    along: new Map([[WRITER_FILE, renderWriter(claim)]]),
+    message: `${message}\nEpoch: ${claim.epoch}\n`,
+  };
 }
 
 /** The statuses that are on the branch now: those of the plan, less dropped tombstones. */

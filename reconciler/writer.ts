@@ -7,6 +7,7 @@
  */
 import { parse, stringify } from "yaml";
 import { z } from "zod";
+import { fileAt } from "./files.ts";
 import type { Claim, Outcome, StateRepository } from "./ports.ts";
 
 /** Its path. */
@@ -33,9 +34,7 @@ export async function lastWriter(
   const { status } = heads.value;
   if (status === undefined) return { kind: "ok", value: undefined };
   try {
-    const entry = (await repository.listTree(status)).find(({ path }) => path === WRITER_FILE);
-    const blobs = entry ? await repository.readBlobs([entry.oid], MAX_BYTES) : undefined;
-    const bytes = entry && blobs?.get(entry.oid);
+    const bytes = await fileAt(repository, status, WRITER_FILE, MAX_BYTES);
     return { kind: "ok", value: bytes && parseWriter(new TextDecoder().decode(bytes)) };
   } catch (error) {
     return { kind: "unknown", reason: `Cannot read ${WRITER_FILE}: ${(error as Error).message}` };

@@ -2,9 +2,9 @@
  * The branch `ugro/lease`: one document, read and written by compare-and-swap.
  *
  * A new claim is a commit on top of the one before, so that `git log ugro/lease` lists the claims,
- * each as it was last. A renewal, of which there may be tens of thousands a day, replaces the tip instead: its parent is
- * the parent of the lease that it renews. So this branch, and no other, is force-pushed
- * (`--force-with-lease`): a forge must not protect it against that.
+ * each as it was last. A renewal, of which there may be tens of thousands a day, replaces the tip
+ * instead: its parent is the parent of the lease that it renews. So this branch, and no other, is
+ * force-pushed (`--force-with-lease`): a forge must not protect it against that.
  *
  * It has a mirror and turns of its own: a renewal must not wait for a slow fetch of the state.
  *
