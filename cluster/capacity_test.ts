@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { slotsOf } from "./capacity.ts";
+import { hasLeft, slotsOf } from "./capacity.ts";
 import type { Gpu, GpuOwner } from "./gpu.ts";
 import type { NodeName, NodeSpec } from "./node.ts";
 
@@ -35,18 +35,19 @@ const usedBy = (owner: GpuOwner) => ({
 });
 
 function busy(changes: Partial<Gpu>): string | undefined {
-  const slots = slotsOf(NODE, [gpu(0, changes)], new Set());
+  const slots = slotsOf(NODE, [gpu(0, changes)], new Map());
   assert.equal(slots.free.length + slots.busy.length, slots.total);
   return slots.busy[0];
 }
 
 Deno.test("an idle GPU is free, with what a job may ask of it", () => {
-  const { free, total } = slotsOf(NODE, [gpu(0), gpu(1)], new Set());
-  assert.deepEqual([free[0], total], [{ uuid: "GPU-0", model: "H100", memoryMiB: 80_000 }, 2]);
+  const { free, total } = slotsOf(NODE, [gpu(0), gpu(1)], new Map());
+  const slot = { uuid: "GPU-0", model: "H100", memoryMiB: 80_000, left: 1 };
+  assert.deepEqual([free[0], total], [slot, 2]);
 });
 
 Deno.test("a GPU that a run of ours has booked is busy, process or not", () => {
-  const { free, busy } = slotsOf(NODE, [gpu(0), gpu(1)], new Set(["GPU-1"]));
+  const { free, busy } = slotsOf(NODE, [gpu(0), gpu(1)], new Map([["GPU-1", 1]]));
   assert.deepEqual([free.map((slot) => slot.uuid), busy], [["GPU-0"], ["GPU 1 holds a run"]]);
 });
 
@@ -71,10 +72,62 @@ Deno.test("uncorrected memory errors take a GPU out of use", () => {
 });
 
 Deno.test("a node without GPUs has its CPU slots", () => {
-  const { free, busy, total } = slotsOf(NODE, [], new Set(["cpu:0"]));
+  const { free, busy, total } = slotsOf(NODE, [], new Map([["cpu:0", 1]]));
   assert.deepEqual([free.map((slot) => slot.uuid), busy, total], [
     ["cpu:1"],
     ["CPU slot 0 holds a run"],
     2,
   ]);
+});
+
+const shared = { kind: "run", job: "a", attempt: 2, rank: 0 } as const;
+
+Deno.test("what is left of a GPU that runs share is free, whatever they do with their part", () => {
+  const used = gpu(0, { ...usedBy(shared), memoryUsedMiB: 40_000, utilisationPct: 100 });
+  const { free, busy } = slotsOf(NODE, [used], new Map([["GPU-0", 0.75]]));
+  assert.deepEqual([free.map(({ left }) => left), busy], [[0.25], []]);
+});
+
+Deno.test("a GPU is full when its parts add up to one, in spite of rounding", () => {
+  const tenths = Array.from({ length: 10 }, () => 0.1).reduce((sum, part) => sum + part);
+  assert.notEqual(tenths, 1);
+  const full = slotsOf(NODE, [gpu(0)], new Map([["GPU-0", tenths]]));
+  assert.deepEqual([full.free, full.busy], [[], ["GPU 0 holds a run"]]);
+  const [third] = slotsOf(NODE, [gpu(0)], new Map([["GPU-0", 1 / 3 + 1 / 3]])).free;
+  assert.ok(third && hasLeft(third, 1 / 3) && !hasLeft(third, 0.334));
+  assert.equal(slotsOf(NODE, [gpu(0)], new Map([["GPU-0", 1.5]])).free.length, 0, "and over it");
+});
+
+Deno.test("a shared GPU is free for nobody once somebody else uses it or it fails", () => {
+  const part = new Map([["GPU-0", 0.5]]);
+  const why = (changes: Partial<Gpu>) => slotsOf(NODE, [gpu(0, changes)], part).busy[0];
+  const two = (owner: GpuOwner) => ({
+    processes: [...usedBy(shared).processes, ...usedBy(owner).processes],
+  });
+  assert.match(why(two({ kind: "foreign" })) ?? "", /foreign process 7/);
+  assert.match(why(two({ kind: "unseen" })) ?? "", /which hides/);
+  assert.match(why({ eccUncorrected: 1 }) ?? "", /uncorrected memory errors/);
+  assert.equal(why(two(shared)), undefined);
+});
+
+Deno.test("a run's process on a GPU that no run has booked keeps it busy", () => {
+  const { free, busy } = slotsOf(NODE, [gpu(0, usedBy(shared))], new Map([["GPU-1", 0.5]]));
+  assert.deepEqual([free, busy], [[], ["GPU 0 is still used by a/2"]]);
+});
+
+Deno.test("all slots are there with what they are, busy or not", () => {
+  const gpus = [gpu(0, usedBy({ kind: "foreign" })), gpu(1), gpu(2, { model: "A100" })];
+  const { all, free } = slotsOf(NODE, gpus, new Map([["GPU-1", 1], ["GPU-2", 0.5]]));
+  assert.deepEqual(all.map(({ uuid, model, left }) => [uuid, model, left]), [
+    ["GPU-0", "H100", 1],
+    ["GPU-1", "H100", 1],
+    ["GPU-2", "A100", 1],
+  ]);
+  assert.deepEqual(free.map(({ uuid }) => uuid), ["GPU-2"]);
+});
+
+Deno.test("CPU slots are shared like GPUs", () => {
+  const { free, all } = slotsOf(NODE, [], new Map([["cpu:0", 0.5], ["cpu:1", 1]]));
+  assert.deepEqual(free, [{ uuid: "cpu:0", model: "cpu", memoryMiB: null, left: 0.5 }]);
+  assert.deepEqual(all.map(({ left }) => left), [1, 1]);
 });

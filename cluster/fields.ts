@@ -9,7 +9,9 @@
  */
 import { z } from "zod";
 import { LINE } from "./patterns.ts";
-import { DURATION, MAX_DURATION_MS, parseDuration } from "./duration.ts";
+import { DURATION, formatDuration, MAX_DURATION_MS, parseDuration } from "./duration.ts";
+import { PRIORITIES, PRIORITY_RANGE, priorityOf, type PriorityWord } from "./priority.ts";
+import { parseTime, TIME } from "./time.ts";
 
 /** A map with exactly these keys. */
 export function map<S extends z.core.$ZodLooseShape>(shape: S) {
@@ -77,9 +79,33 @@ export function duration(description: string, bounds: { minMs?: number; maxMs?: 
     .refine((value) => {
       const ms = parseDuration(value);
       return ms !== undefined && ms >= minMs && ms <= maxMs;
-    }, { error: minMs > 0 ? `a duration of at least ${minMs}ms` : "a duration of at most a year" })
+    }, {
+      error: minMs > 0
+        ? `a duration of at least ${formatDuration(minMs)}`
+        : "a duration of at most a year",
+    })
     .meta({ description })
     .transform((value) => parseDuration(value) ?? 0);
+}
+
+/** A time with its zone, such as `2026-12-01T08:00:00Z`; milliseconds since the epoch once parsed. */
+export function time(description: string) {
+  const error = "a time with its zone, such as `2026-12-01T08:00:00Z`";
+  return z.string({ error }).regex(TIME, { error, abort: true })
+    .refine((value) => parseTime(value) !== undefined, { error: "a day and a time that exist" })
+    .meta({ description })
+    .transform((value) => parseTime(value) ?? 0);
+}
+
+const PRIORITY_WORDS = Object.keys(PRIORITIES) as [PriorityWord, ...PriorityWord[]];
+
+/** A priority by number or by name; a number once parsed. */
+export function priority(description: string) {
+  const { min, max } = PRIORITY_RANGE;
+  const error = `a whole number from ${min} to ${max}, or one of ${PRIORITY_WORDS.join(", ")}`;
+  const number = z.int({ error }).min(min, { error }).max(max, { error });
+  return z.union([number, z.enum(PRIORITY_WORDS, { error })], { error })
+    .meta({ description }).transform(priorityOf);
 }
 
 /** Text, a number or a truth value, all of which become text (environment variables, labels). */

@@ -104,6 +104,9 @@ function hintFor(issue: Issue, value: unknown, written: string | undefined): str
   if (issue.message.startsWith("a duration") && typeof value === "number") {
     return `write \`${value}s\` for seconds`;
   }
+  if (issue.message.startsWith("a time with its zone") && typeof value === "string") {
+    return "write the day, `T`, the time and its zone: `Z` for UTC, or such as `+01:00`";
+  }
   if (expected === "string" && (typeof value === "number" || typeof value === "boolean")) {
     return `write it in quotes: "${plain(written ?? String(value))}"`;
   }

@@ -41,6 +41,17 @@ export type Activation =
   | { readonly kind: "pixi"; readonly project: string; readonly env?: string }
   | { readonly kind: "shell"; readonly line: string };
 
+/** Why and for how long no new work starts on a node. */
+export interface Cordon {
+  readonly reason: string;
+  /** Milliseconds since the epoch; undefined: until it is taken out of cluster.yaml. */
+  readonly untilMs?: number;
+  /** True: what runs there is asked to save, stopped and placed elsewhere. */
+  readonly drain?: boolean;
+  /** Uuids or indices of the GPUs meant; undefined: the whole node. */
+  readonly gpus?: readonly string[];
+}
+
 /** One machine of the cluster. */
 export interface NodeSpec {
   readonly name: NodeName;
@@ -61,6 +72,6 @@ export interface NodeSpec {
   readonly python: string;
   /** Name of the environment that is activated unless the job names another. */
   readonly activate?: string;
-  /** Present when no new work may start here. */
-  readonly cordoned?: { readonly reason: string };
+  /** Present when no new work may start here, or on some of its GPUs. */
+  readonly cordoned?: Cordon;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import type { z } from "zod";
-import type { Connect, NodeName, NodeSpec } from "./node.ts";
+import type { Connect, Cordon, NodeName, NodeSpec } from "./node.ts";
 import { NODE_NAME } from "./patterns.ts";
 import { expandRange } from "./ranges.ts";
 import type { Report } from "./report.ts";
@@ -141,9 +141,20 @@ export function buildNode({ fields }: DeclaredNode): NodeSpec {
     ...(device === undefined ? {} : { interface: device }),
     ...(project === undefined ? {} : { project }),
     ...(activate === undefined ? {} : { activate }),
-    ...(cordoned === undefined || cordoned === false
-      ? {}
-      : { cordoned: { reason: cordoned === true ? "cordoned in cluster.yaml" : cordoned } }),
+    ...(cordoned === undefined || cordoned === false ? {} : { cordoned: cordonOf(cordoned) }),
+  };
+}
+
+function cordonOf(given: Exclude<DeclaredNode["fields"]["cordoned"], undefined | false>): Cordon {
+  const reason = "cordoned in cluster.yaml";
+  if (given === true) return { reason };
+  if (typeof given === "string") return { reason: given };
+  const { until, gpus, ...rest } = given;
+  return {
+    reason,
+    ...rest,
+    ...(until === undefined ? {} : { untilMs: until }),
+    ...(gpus === undefined ? {} : { gpus: [...new Set(gpus.map(String))] }),
   };
 }
 

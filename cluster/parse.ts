@@ -7,11 +7,12 @@
  *
  * @module
  */
-import type { Cluster, Policy, Queue } from "./cluster.ts";
+import type { Cluster, Policy } from "./cluster.ts";
 import { isLegacy, type Legacy, LEGACY_KEYS, readLegacy, type Surroundings } from "./legacy.ts";
 import type { Activation } from "./node.ts";
 import { buildNode, checkNodes, type Fields, readNodes, readPools, texts } from "./nodes.ts";
 import type { Parsed } from "./problem.ts";
+import { checkQueues, queuesOf, schedulingOf } from "./queues.ts";
 import { Report, topMap } from "./report.ts";
 import { clusterSchema, identityShape, sectionShape } from "./schema.ts";
 import { parseYaml, type YamlFile } from "./yaml.ts";
@@ -41,7 +42,7 @@ export function parseCluster(
   const environments = sections.environments &&
     { ...legacy.environments, ...activations(sections.environments) };
   checkNodes(nodes, environments && Object.keys(environments), report);
-  checkQueues(sections.queues ?? [], report);
+  checkQueues(sections, nodes.map(({ fields }) => fields), report);
   if (nodes.length === 0 && report.clean) {
     report.problem([], "no nodes", "list machines under `nodes:`");
   }
@@ -53,6 +54,9 @@ export function parseCluster(
       nodes: nodes.map(buildNode),
       environments: environments ?? {},
       queues: queuesOf(full.queues),
+      users: full.users,
+      groups: full.groups,
+      scheduling: schedulingOf(full.scheduling),
       policy: policyOf(full.policy),
       communication: { ...legacy.communication, ...communicationOf(full.communication) },
       env: writtenTexts(read.value, full.env),
@@ -107,19 +111,6 @@ function activationOf(given: Fields<typeof sectionShape>["environments"][string]
   }
   const { pixi: project, env } = given;
   return { kind: "pixi", project, ...(env === undefined ? {} : { env }) };
-}
-
-function checkQueues(queues: readonly Queue[], report: Report): void {
-  const seen = new Set<string>();
-  queues.forEach(({ name }, i) => {
-    if (seen.has(name)) report.problem(["queues", i, "name"], `two queues are named \`${name}\``);
-    seen.add(name);
-  });
-}
-
-function queuesOf(queues: readonly Queue[]): readonly Queue[] {
-  if (queues.some((queue) => queue.name === "default")) return queues;
-  return [...queues, { name: "default", priority: 0 }];
 }
 
 function policyOf(policy: Fields<typeof sectionShape>["policy"]): Policy {

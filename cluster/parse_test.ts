@@ -77,6 +77,46 @@ env: {HF_HOME: /data/hf, VERSION: 1.10}
   assert.deepEqual(env, { HF_HOME: "/data/hf", VERSION: "1.10" });
 });
 
+Deno.test("a cordon says why, until when, of which GPUs, and whether work must go", () => {
+  const { nodes } = cluster(`
+nodes:
+  - name: a
+    cordoned: {reason: fan, until: 2026-12-01T09:00:00+01:00, drain: true, gpus: [0, GPU-1a-2b, 0]}
+  - {name: b, cordoned: {drain: false}}
+  - {name: c, cordoned: false}
+`);
+  assert.deepEqual(nodes.map((node) => node.cordoned), [
+    { reason: "fan", untilMs: Date.UTC(2026, 11, 1, 8), drain: true, gpus: ["0", "GPU-1a-2b"] },
+    { reason: "cordoned in cluster.yaml", drain: false },
+    undefined,
+  ]);
+});
+
+Deno.test("a cordon that cannot be read is a problem where it stands", () => {
+  const wrong = (cordon: string) => problems(`nodes:\n- name: a\n  cordoned: ${cordon}\n`);
+  const words = "`nodes[0].cordoned.until` must be a time with its zone, such as " +
+    "`2026-12-01T08:00:00Z`";
+  const hint = " (write the day, `T`, the time and its zone: `Z` for UTC, or such as `+01:00`)";
+  assert.deepEqual(wrong("{until: 2026-12-01}"), [`3:21: ${words}, not "2026-12-01"${hint}`]);
+  assert.deepEqual(wrong("{until: tomorrow}"), [`3:21: ${words}, not "tomorrow"${hint}`]);
+  assert.deepEqual(wrong("{until: 2026-12-01T08:00:00}"), [
+    `3:21: ${words}, not "2026-12-01T08:00:00"${hint}`,
+  ]);
+  assert.match(wrong("{until: 2026-02-30T08:00:00Z}")[0] ?? "", /^3:21: .* that exist, not/);
+  assert.deepEqual(wrong("{gpus: [0, gpu1]}"), [
+    '3:24: `nodes[0].cordoned.gpus[1]` must be the index or the uuid of a GPU, not "gpu1"',
+  ]);
+  assert.match(wrong("{gpus: [-1]}")[0] ?? "", /^3:21: .*the index or the uuid of a GPU, not -1/);
+  assert.deepEqual(wrong("{gpus: []}"), [
+    "3:20: `nodes[0].cordoned.gpus` must be a list of at least one GPU, not a list",
+  ]);
+  assert.deepEqual(wrong("{resaon: fan}"), [
+    "3:14: unknown key `resaon` in `nodes[0].cordoned` (did you mean `reason`?)",
+  ]);
+  assert.match(wrong("{drain: yes}")[0] ?? "", /^3:21: .* true or false, not "yes"/);
+  assert.match(wrong("7")[0] ?? "", /^3:13: .* true or false, or the reason as text, not 7/);
+});
+
 Deno.test("a pool is many nodes that are alike", () => {
   const { nodes } = cluster(
     "pools: [{name: rack1, nodes: 'gpu[001-128]', host: '{name}.lan', user: train, labels: {zone: b}}]\n",
@@ -132,9 +172,6 @@ Deno.test("names are checked against each other", () => {
       "1:29: no environment is named `torhc` (did you mean `torch`?)",
     ],
   );
-  assert.deepEqual(problems("nodes: [{name: a}]\nqueues: [{name: q}, {name: q}]\n"), [
-    "2:28: two queues are named `q`",
-  ]);
   assert.deepEqual(problems("nodes: [{name: a, host: b, ssh: {host: c}}]\n"), [
     "1:25: `host` and `ssh` exclude each other",
   ]);

@@ -12,6 +12,13 @@ export const HOST =
   /^(?:(?:[A-Za-z0-9_]|\{name\})(?:[A-Za-z0-9_.-]|\{name\})*|(?=[^:]*:[^:]*:)[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]+)?)$/;
 /** A login name. */
 export const USER = /^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/;
+/** Who a job belongs to: a login or a mail address. */
+export const PERSON = /^[A-Za-z0-9][\w.@+-]{0,99}$/;
+/** Who may use a queue: a person, or `@` and the name of a group. */
+export const MEMBER =
+  /^(?:[A-Za-z0-9][\w.@+-]{0,99}|@[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)$/;
+/** A GPU of a node: its index, or its uuid as `nvidia-smi -L` shows it. */
+export const GPU = /^(?:0|[1-9]\d{0,2}|(?:GPU|MIG)-[A-Za-z0-9.\/-]{1,90})$/;
 /** A network interface. */
 export const INTERFACE = /^[A-Za-z0-9_][A-Za-z0-9_.:@-]{0,14}$/;
 /** Absolute, or from the home of the node's user; no control characters, no `..`. */

@@ -5,8 +5,9 @@
  */
 import { z } from "zod";
 import { choice, duration, flag, line, list, map, positiveNumber } from "./fields.ts";
-import { record, text, textual, wholeNumber } from "./fields.ts";
+import { record, text, textual, time, wholeNumber } from "./fields.ts";
 import * as like from "./patterns.ts";
+import { queueSections } from "./queue_schema.ts";
 
 /** The most nodes of one cluster. */
 export const MAX_NODES = 10_000;
@@ -54,6 +55,21 @@ const sshShape = {
 };
 
 const CORDONED_WORDS = "true or false, or the reason as text";
+const GPU_WORDS = "the index or the uuid of a GPU";
+const cordonSchema = map({
+  reason: line("Why.", 200).exactOptional(),
+  until: time("When the cordon ends by itself.").exactOptional(),
+  drain: flag("Jobs that run there are asked to save, stopped, and placed elsewhere.")
+    .exactOptional(),
+  gpus: list(
+    z.union([
+      z.int({ error: GPU_WORDS }).min(0, { error: GPU_WORDS }).max(999, { error: GPU_WORDS }),
+      z.string().regex(like.GPU, { error: GPU_WORDS }),
+    ], { error: GPU_WORDS }),
+    64,
+  ).min(1, { error: "a list of at least one GPU" })
+    .meta({ description: "These GPUs alone, by index or uuid." }).exactOptional(),
+});
 const NAMES_WORDS = "node names such as `gpu[001-128]`, or a list of them";
 const names = z.string({ error: NAMES_WORDS }).max(1000, { error: NAMES_WORDS });
 
@@ -83,8 +99,9 @@ export const machineShape = {
   cordoned: z.union([
     z.boolean(),
     line("The reason.", 200).regex(/^(?!(?:on|off|yes|no)$)/i, { error: CORDONED_WORDS }),
+    cordonSchema,
   ], { error: CORDONED_WORDS })
-    .meta({ description: "No new work starts here; true, or the reason." }).exactOptional(),
+    .meta({ description: "No new work starts here; true, the reason, or more." }).exactOptional(),
 };
 
 /** One entry of `nodes:`. */
@@ -140,18 +157,11 @@ const policyShape = {
   grace: duration("Time between SIGTERM and SIGKILL where a job does not say.").prefault("30s"),
 };
 
-/** One entry of `queues:`. */
-const queueSchema = map({
-  name: word("Name of the queue.", "a name"),
-  priority: wholeNumber("Queues with a higher priority go first.", { min: -1000, max: 1000 })
-    .prefault(0),
-});
-
 /** Sections of `cluster.yaml` other than the machines. */
 export const sectionShape = {
   environments: record(like.WORD, "a name", activationSchema)
     .meta({ description: "Python environments by name." }).prefault({}),
-  queues: list(queueSchema, 100).meta({ description: "Queues of jobs." }).prefault([]),
+  ...queueSections,
   policy: map(policyShape).meta({ description: "How UGRO behaves." }).prefault({}),
   communication: map({
     backend: choice("Communication backend.", ["nccl", "gloo", "mpi"]).exactOptional(),

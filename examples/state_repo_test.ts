@@ -19,7 +19,7 @@ Deno.test("the example's files are without problems", () => {
   const defaultsFile = "config/training_defaults.yaml";
   const defaults = valid(parseDefaults(defaultsFile, read(defaultsFile)));
   const hasPath = (path: string) => existsSync(new URL(path, ROOT));
-  const jobs = [...Deno.readDirSync(new URL("jobs/", ROOT))].map(({ name }) => {
+  const jobs = [...Deno.readDirSync(new URL("jobs/", ROOT))].flatMap(({ name }) => {
     const file = `jobs/${name}`;
     return valid(parseManifest(file, read(file), { cluster, defaults, hasPath }));
   });

@@ -14,8 +14,16 @@ import { fillTemplate } from "./template.ts";
 export interface FillContext {
   readonly report: Report;
   readonly config: Sections;
-  readonly job: string;
+  /** undefined: it gets another name for each of its runs. */
+  readonly job: string | undefined;
+  /** Further placeholders, such as `matrix.lr`, with their texts. */
+  readonly placeholders: ReadonlyMap<string, string>;
+  /** How a number was written, by its path in the manifest. */
+  readonly written: (path: Path) => string | undefined;
 }
+
+/** The longest argument that Linux takes, in characters of one byte each. */
+const MAX_ARGUMENT = 131_071;
 
 type Textual = string | number | boolean;
 
@@ -27,8 +35,9 @@ export function fillArguments(
 ): string[] | undefined {
   return given?.map((item, i) => {
     const path = [key, i];
-    const { written } = context.report.source;
-    return typeof item === "string" ? fill(item, path, context) : String(written(path) ?? item);
+    return typeof item === "string"
+      ? fill(item, path, context)
+      : String(context.written(path) ?? item);
   });
 }
 
@@ -36,12 +45,12 @@ export function fillArguments(
 export function texts(
   values: Readonly<Record<string, Textual>>,
   key: string,
-  report: Report,
+  written: (path: Path) => string | undefined,
 ): Record<string, string> {
   return Object.fromEntries(
     Object.entries(values).map(([name, value]) => [
       name,
-      report.source.written([key, name]) ?? String(value),
+      written([key, name]) ?? String(value),
     ]),
   );
 }
@@ -49,16 +58,19 @@ export function texts(
 function fill(template: string, path: Path, context: FillContext): string {
   const { report } = context;
   let complained = false;
-  const filled = fillTemplate(template, (name) => {
-    const value = name === "job" ? context.job : lookup(context.config, name.split("."));
-    if (value === undefined) return undefined;
-    if (value !== null && typeof value !== "object") {
-      return scalarText(value, report.source.written(name.split(".")));
-    }
-    const kind = Array.isArray(value) ? "a list" : "a map";
-    report.problem(path, `\`{${name}}\` is ${kind}; an argument takes one value`);
+  let length = template.length;
+  const complain = (message: string, hint?: string) => {
+    report.problem(path, message, hint);
     complained = true;
-    return "";
+    return undefined;
+  };
+  const filled = fillTemplate(template, (name) => {
+    const found = valueOf(name, context);
+    if (typeof found !== "string") return found && complain(found.problem);
+    length += found.length;
+    if (length <= MAX_ARGUMENT) return found;
+    const hint = "give the script a file, or the values one by one";
+    return complain(`the argument is longer than ${MAX_ARGUMENT} characters`, hint);
   });
   if (filled.ok) return filled.text;
   if (complained) return "";
@@ -67,11 +79,36 @@ function fill(template: string, path: Path, context: FillContext): string {
   } else {
     const { unknown } = filled;
     const hint = () =>
-      didYouMean(unknown, ["job", ...namesOf(context.config, [])]) ??
+      didYouMean(unknown, [
+        "job",
+        ...context.placeholders.keys(),
+        ...namesOf(context.config, []),
+      ]) ??
         "write `{{` and `}}` for braces themselves";
     report.problem(path, `\`{${plain(unknown)}}\` has no value`, hint);
   }
   return "";
+}
+
+/** The text of a placeholder, undefined when there is none, or why it cannot be an argument. */
+function valueOf(
+  name: string,
+  context: FillContext,
+): string | { readonly problem: string } | undefined {
+  if (name === "job" && context.job === undefined) {
+    return {
+      problem: "each run of a `schedule` has its own name; the script finds it in UGRO_JOB",
+    };
+  }
+  const own = name === "job" ? context.job : context.placeholders.get(name);
+  if (own !== undefined) return own;
+  const value = lookup(context.config, name.split("."));
+  if (value === undefined) return undefined;
+  if (value === null || typeof value === "object") {
+    const kind = Array.isArray(value) ? "a list" : "a map";
+    return { problem: `\`{${name}}\` is ${kind}; an argument takes one value` };
+  }
+  return scalarText(value, context.written(name.split(".")));
 }
 
 function lookup(content: unknown, path: readonly string[]): unknown {

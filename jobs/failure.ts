@@ -12,7 +12,7 @@ import type { Failure } from "./status.ts";
 const MAX_MESSAGE = 2000;
 
 /** Classes after which the same launch cannot do better. */
-const TERMINAL = new Set(["start-failed", "launch-refused", "max-duration"]);
+const TERMINAL = new Set(["start-failed", "launch-refused", "max-duration", "deadline", "idle"]);
 
 /** Classes that are not the job's own fault and do not use up its retries. */
 const INFRASTRUCTURE = new Set(["node-lost", "gpu-busy"]);

@@ -77,7 +77,7 @@ Deno.test("ties go to the lowest rank, in whatever order the runs come", () => {
 });
 
 Deno.test("what cannot get better is terminal, and what is not the job's fault costs no retry", () => {
-  for (const name of ["start-failed", "launch-refused", "max-duration"]) {
+  for (const name of ["start-failed", "launch-refused", "max-duration", "deadline", "idle"]) {
     assert.ok(isTerminal({ class: name, message: "" }));
   }
   for (const name of ["node-lost", "gpu-busy"]) {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { IdlePolicy } from "../cluster/cluster.ts";
 import type { Brand } from "../cluster/node.ts";
 
 /** The name of a job: `[a-z0-9]([a-z0-9-]*[a-z0-9])?`, at most 63 characters. */
@@ -41,13 +42,46 @@ export type SecretSource =
 
 /** What a job needs. */
 export interface Resources {
+  /** Machines; the least of them when `maxNodes` is set. */
   readonly nodes: number;
+  /** Set for `nodes: 1..4`: it takes more machines while nobody else can use them. */
+  readonly maxNodes?: number;
   readonly gpusPerNode: number;
   readonly vramGb?: number;
   readonly gpuModel?: string;
   readonly nodeSelector: Readonly<Record<string, string>>;
+  /** For this job alone, on each machine. */
   readonly cpuCores?: number;
   readonly ramGb?: number;
+  /** Part of one GPU, between 0 and 1: others that share may run on the rest. One GPU a node. */
+  readonly gpuShare?: number;
+  /** True: its GPUs may be of different models or sizes; the weakest sets the pace. */
+  readonly mixedGpus?: true;
+  /** A label of which all its machines must have the same value, such as `rack`. */
+  readonly within?: string;
+}
+
+/** Another job that must have ended first. */
+export interface Dependency {
+  readonly job: string;
+  readonly when: "success" | "failure" | "any";
+}
+
+/** Runs of a job at fixed times. */
+export interface CronSchedule {
+  /** Five fields: minute, hour, day of the month, month, day of the week. */
+  readonly cron: string;
+  /** IANA name. */
+  readonly timezone: string;
+  /**
+   * What happens when the run before is still there: `forbid` leaves this one out, `replace` stops
+   * that one, `allow` runs both.
+   */
+  readonly concurrency: "allow" | "forbid" | "replace";
+  /** Finished runs that stay listed. */
+  readonly keep: number;
+  /** A run that could not be begun within this time after its hour is left out. */
+  readonly startWithinMs: number;
 }
 
 /** Where checkpoints are and how the script is told to go on from one. */
@@ -107,6 +141,21 @@ export interface JobSpec {
   readonly recovery: Recovery;
   readonly graceMs: number;
   readonly maxDurationMs?: number;
+  /** The manifest's own name, when it declares many jobs (`matrix`, `array`, `schedule`). */
+  readonly parent?: string;
+  /** Most jobs of the same `parent` at once. */
+  readonly maxParallel?: number;
+  /** Not launched before all of them have ended as they should. */
+  readonly after?: readonly Dependency[];
+  /** Milliseconds since the epoch. */
+  readonly startAfterMs?: number;
+  /** It must have ended by then, or is stopped and has failed. Milliseconds since the epoch. */
+  readonly deadlineMs?: number;
+  readonly idle?: IdlePolicy;
+  /** Set on the template of runs at fixed times, which itself never runs. */
+  readonly schedule?: CronSchedule;
+  /** Estimate of the memory that each GPU needs in GB, from the parameters declared. */
+  readonly estimatedGb?: number;
 }
 
 /** A secret that a job needs, and where its value is at one commit. */
@@ -120,7 +169,7 @@ export interface NeededSecret {
 
 /** Why a job is not launched although its manifest is fine. */
 export interface Blocked {
-  readonly reason: "SecretMissing";
+  readonly reason: "SecretMissing" | "DependencyCycle";
   readonly message: string;
 }
 

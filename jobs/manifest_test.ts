@@ -36,7 +36,8 @@ const problems = (text: string, context = CONTEXT, file = "jobs/demo.yaml") => {
 const job = (text: string, context = CONTEXT): JobSpec => {
   const parsed = parse(text, context);
   assert(parsed.ok, JSON.stringify(parsed));
-  return parsed.value;
+  assert.equal(parsed.value.length, 1);
+  return parsed.value[0]!;
 };
 
 Deno.test("three lines are a job", () => {
@@ -126,7 +127,7 @@ model: gpt2
     "1:1: unknown key `scrpt` (did you mean `script`?)",
     "1:1: the file's name is not a name of lower-case letters, digits and `-` (rename the file, or write `name: hello-x`)",
     "1:1: one of `script`, `module` and `command` is missing (say what to run, such as `script: scripts/train.py`)",
-    '2:20: `resources.nodes` must be a whole number of at least 1, not "two"',
+    '2:20: `resources.nodes` must be a whole number from 1 to 10000, or two such as `1..4`, not "two"',
     "2:25: unknown key `gpus_per_node` in `resources` (did you mean `gpusPerNode`?)",
     '2:51: `resources.vramGb` must be a number greater than 0, not "12" (remove the quotes)',
     '3:7: `args` must be a list, each item on a line of its own after `- `, not "--x y" (each word an item: ["--x", "y"])',

@@ -4,18 +4,18 @@
  * @module
  */
 import { z } from "zod";
-import { choice, duration, line, list, map, record } from "../cluster/fields.ts";
-import { positiveNumber, text, textual, wholeNumber } from "../cluster/fields.ts";
-import { ENV_NAME, ENV_NAME_WORDS, ENV_VALUE } from "../cluster/patterns.ts";
-import { NODE_PATH, NODE_PATH_WORDS, WORD } from "../cluster/patterns.ts";
+import { choice, duration, flag, line, list, map, priority, record } from "../cluster/fields.ts";
+import { positiveNumber, text, textual, time, wholeNumber } from "../cluster/fields.ts";
+import { ENV_NAME, ENV_NAME_WORDS, ENV_VALUE, LABEL_KEY } from "../cluster/patterns.ts";
+import { NODE_PATH, NODE_PATH_WORDS, PERSON, WORD } from "../cluster/patterns.ts";
+import { idleSchema } from "../cluster/queue_schema.ts";
 import { envSchema, labelsSchema } from "../cluster/schema.ts";
-import { PRIORITIES, PRIORITY_RANGE, type PriorityWord } from "./priority.ts";
+import { JOB_NAME, JOB_NAME_WORDS } from "./names.ts";
 import { type Section, SECTIONS } from "./sections.ts";
+import { afterSchema, arraySchema, matrixSchema, MAX_CHILDREN } from "./shape_schema.ts";
+import { nodesSchema, scheduleSchema } from "./shape_schema.ts";
 
-/** The name of a job. */
-export const JOB_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
-/** The words for `JOB_NAME`. */
-export const JOB_NAME_WORDS = "a name of lower-case letters, digits and `-`";
+export { JOB_NAME } from "./names.ts";
 
 /** What nobody sees in a line: control characters, and marks that reorder it. */
 const UNSEEN = String.raw`\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069`;
@@ -55,8 +55,9 @@ export const defaultsSchema = map(sectionsShape).meta({
   description: "What the configuration of every job begins with. Manifests go over it.",
 });
 
+const SHARE_WORDS = "a number between 0 and 1, such as 0.25";
 const resourcesSchema = map({
-  nodes: wholeNumber("Machines.", { min: 1 }).max(10_000, { error: "at most 10000" }).prefault(1),
+  nodes: nodesSchema.prefault(1),
   gpusPerNode: wholeNumber(
     "GPUs, and so ranks, on each machine. On a machine without GPUs a rank takes a CPU slot.",
     { min: 1 },
@@ -68,6 +69,17 @@ const resourcesSchema = map({
   cpuCores: wholeNumber("CPU cores that each machine must have.", { min: 1, max: 10_000 })
     .exactOptional(),
   ramGb: positiveNumber("Main memory that each machine must have, in GB.").exactOptional(),
+  gpuShare: z.number({ error: SHARE_WORDS }).gt(0, { error: SHARE_WORDS })
+    .lt(1, { error: SHARE_WORDS })
+    .meta({ description: "Part of one GPU; others that share may run on the rest." })
+    .exactOptional(),
+  mixedGpus: flag("Its GPUs may be of different models or sizes; the weakest sets the pace.")
+    .exactOptional(),
+  within: text(
+    "A label of which all its machines must have the same value, such as `rack`.",
+    "the key of a label",
+    LABEL_KEY,
+  ).exactOptional(),
 });
 
 const CODE_WORDS = "`node`, `{repository: FOLDER}` or `{git: URL, rev: REVISION}`";
@@ -174,22 +186,13 @@ const secretsSchema = record(ENV_NAME, ENV_NAME_WORDS, secretSchema)
   })
   .meta({ description: "Variables for every rank whose values are kept elsewhere." });
 
-const { min, max } = PRIORITY_RANGE;
-const words = Object.keys(PRIORITIES) as [PriorityWord, ...PriorityWord[]];
-const PRIORITY_WORDS = `a whole number from ${min} to ${max}, or one of ${words.join(", ")}`;
-
 /** Every key of a manifest. */
 export const manifestShape = {
   name: text("Name of the job; default: the file's name.", JOB_NAME_WORDS, JOB_NAME, 63)
     .exactOptional(),
-  owner: text("Whose job it is.", "a login or mail address", /^[A-Za-z0-9][\w.@+-]{0,99}$/)
-    .exactOptional(),
+  owner: text("Whose job it is.", "a login or mail address", PERSON).exactOptional(),
   queue: text("Queue of `cluster.yaml`.", "the name of a queue", WORD).prefault("default"),
-  priority: z.union([
-    z.int({ error: PRIORITY_WORDS }).min(min, { error: PRIORITY_WORDS })
-      .max(max, { error: PRIORITY_WORDS }),
-    z.enum(words, { error: PRIORITY_WORDS }),
-  ], { error: PRIORITY_WORDS }).meta({ description: "Higher goes first." }).prefault(0),
+  priority: priority("Higher goes first.").prefault(0),
   state: choice("What you want of it.", ["running", "suspended", "cancelled"]).prefault("running"),
   rerun: wholeNumber("Raise it to run a finished job again.", { min: 0 }).prefault(0),
   resources: resourcesSchema.meta({ description: "What the job needs." }).prefault({}),
@@ -218,6 +221,15 @@ export const manifestShape = {
   recovery: recoverySchema.meta({ description: "What happens after a failure." }).prefault({}),
   grace: duration("Time between SIGTERM and SIGKILL.").exactOptional(),
   maxDuration: duration("The job is stopped after this time.", { minMs: 1 }).exactOptional(),
+  after: afterSchema.exactOptional(),
+  startAfter: time("It is not launched before.").exactOptional(),
+  deadline: time("It must have ended by then, or is stopped and has failed.").exactOptional(),
+  idle: idleSchema.exactOptional(),
+  matrix: matrixSchema.exactOptional(),
+  array: arraySchema.exactOptional(),
+  maxParallel: wholeNumber("Most jobs of this manifest at once.", { min: 1, max: MAX_CHILDREN })
+    .exactOptional(),
+  schedule: scheduleSchema.exactOptional(),
 };
 
 /** A whole manifest; parsing goes field by field, editors get the whole. */

@@ -33,8 +33,8 @@ Deno.test("a secret is named with the place of its value: variable, file, age fi
     DB: { kind: "age", path: "secrets/db.age" },
     X: { kind: "sops", path: "secrets/lab.yaml", key: ["hf", "token"] },
   };
-  assert.deepEqual({ ...parsed.value.secrets }, expected);
-  const sources: SecretSource[] = Object.values(parsed.value.secrets ?? {});
+  assert.deepEqual({ ...parsed.value[0]?.secrets }, expected);
+  const sources: SecretSource[] = Object.values(parsed.value[0]?.secrets ?? {});
   assert.deepEqual(sources.map(describeSource), [
     "the controller's variable UGRO_SECRET_WANDB_KEY",
     "the file hf-token of the controller's secrets folder",
@@ -101,7 +101,7 @@ Deno.test("the digest covers where secrets are, and is as ever for a job that ha
   const digest = (secrets: string) => {
     const { parsed, texts } = read(secrets);
     assert(parsed.ok, texts.join("\n"));
-    return specDigest(parsed.value);
+    return specDigest(parsed.value[0]!);
   };
   assert.notEqual(digest("  A: {file: a}\n"), digest("  A: {file: b}\n"));
   assert.notEqual(digest("  A: {file: a}\n"), digest("  B: {file: a}\n"));
@@ -112,5 +112,5 @@ Deno.test("the digest covers where secrets are, and is as ever for a job that ha
   });
   assert(parsed.ok);
   const before = "57e1e38eefa67b453ed9a1520a49ea7adf207241e9c803a0fb10359c1a229a9b";
-  assert.equal(specDigest(parsed.value), before, "an upgrade restarts nothing");
+  assert.equal(specDigest(parsed.value[0]!), before, "an upgrade restarts nothing");
 });

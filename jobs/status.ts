@@ -26,6 +26,24 @@ export type Phase = typeof PHASES[number];
 export interface PlacedRank {
   readonly node: string;
   readonly gpus: readonly string[];
+  /** Part of each of the GPUs that is its own; undefined: all of it. */
+  readonly share?: number;
+}
+
+/** Why an attempt that was fine had to go. */
+export const EVICTIONS = ["Preempted", "Reclaimed", "Drained", "Resized", "Replaced"] as const;
+
+/**
+ * Recorded before the attempt is told to stop. It saves and is queued again at its old place, which
+ * uses up none of its retries.
+ */
+export interface Eviction {
+  readonly reason: typeof EVICTIONS[number];
+  /** The job that gets the room, where there is one. */
+  readonly by?: string;
+  /** One sentence for people. */
+  readonly message: string;
+  readonly at: string;
 }
 
 /** Why an attempt ended. */
@@ -34,6 +52,8 @@ export type AttemptEnd =
   | "failed"
   /** Stopped because a person wanted so: suspended, cancelled, deleted, manifest changed. */
   | "stopped"
+  /** Stopped to make room: see `evicted`. */
+  | "evicted"
   /** Its node did not come back within `nodeLostAfter`, or rebooted. */
   | "node-lost";
 
@@ -65,11 +85,15 @@ export interface Attempt {
   readonly resumedFrom?: ResumedFrom;
   readonly recordedAt: string;
   readonly startedAt?: string;
+  /** Set once it is to be stopped for another's sake. */
+  readonly evicted?: Eviction;
   readonly endedAt?: string;
   readonly end?: AttemptEnd;
   readonly failure?: Failure;
   /** Exit code of each node's agent in rank order; null: a signal, or never known. */
   readonly exitCodes?: readonly (number | null)[];
+  /** The most memory that was seen in use on one of its GPUs. */
+  readonly peakMiB?: number;
 }
 
 /** A fact about a job in the manner of Kubernetes conditions. */
@@ -91,6 +115,8 @@ export interface JobStatus {
   readonly owner?: string;
   readonly queue: string;
   readonly priority: number;
+  /** The manifest that it is one of many jobs of (`matrix`, `array`, `schedule`). */
+  readonly parent?: string;
   readonly phase: Phase;
   /** One word that a program can match, such as `Resources`, `Retrying`, `ManifestDeleted`. */
   readonly reason: string;

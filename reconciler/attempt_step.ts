@@ -22,7 +22,7 @@ export const TEARDOWN_GRACE_MS = 2_000;
  */
 const CONFIRM_MS = 5_000;
 
-/** What a person wants of the attempt now. */
+/** What is wanted of the attempt now. */
 export type Intent =
   /** It shall run to its end. */
   | { readonly kind: "run" }
@@ -36,6 +36,12 @@ export type Intent =
     readonly graceMs: number;
     /** Set when the stop is itself a failure (`maxDuration`). */
     readonly failure?: Failure;
+    /** The failure cannot be seen any more once ranks stop: it is recorded before they are told. */
+    readonly recordFirst?: true;
+    /** What a person can do about it afterwards. */
+    readonly hint?: string;
+    /** It makes room for others. What it had done by itself before counts all the same. */
+    readonly end?: "evicted";
   };
 
 /** Something in the way of launching a rank on the GPUs that its attempt was given. */
@@ -133,23 +139,43 @@ function findTrouble(input: StepInput): Trouble | undefined {
   const own = bad.filter(({ kind, run }) =>
     run.stop === null || kind === "leftover" || run.exit?.reason === "lost"
   );
-  if (own.length > 0 && intent.kind !== "stop") return ownTrouble(own);
+  if (intent.kind === "stop") return intent.end ? beforeEviction(input, own) : undefined;
+  if (own.length > 0) return ownTrouble(own);
   const told = ranks.find((rank) =>
     rank.kind === "live"
       ? intent.kind === "run" && rank.run.stop !== null
       : bad.includes(rank as Ended)
   );
-  if (told && intent.kind !== "stop") return { end: "stopped", because: reasonOfStop(told) };
+  if (told) {
+    const end = attempt.evicted ? "evicted" : "stopped";
+    return { end, because: reasonOfStop(told) };
+  }
   const gone = lostForGood(input);
-  if (gone && intent.kind !== "stop") return gone;
+  if (gone) return gone;
   const absent = ranks.filter((rank) => rank.kind === "absent");
-  if (intent.kind === "stop" || (absent.length === 0 && !ranks.some(isStarting))) return undefined;
+  if (absent.length === 0 && !ranks.some(isStarting)) return undefined;
   if (absent.length > 0 && phase !== "Launching" && attempt.startedAt) {
     const node = absent[0]?.node ?? "";
     const message = `${node} has no record of this run any more: its work directory was removed`;
     return { end: "failed", because: message, failure: { class: "run-vanished", node, message } };
   }
   return launchTrouble(input, now);
+}
+
+/**
+ * How a gang that is evicted had failed before. Once one rank has been told to stop, that explains
+ * what its peers do, unless the failure was recorded before.
+ */
+function beforeEviction(
+  { ranks, attempt }: StepInput,
+  own: readonly Ended[],
+): Trouble | undefined {
+  const told = ranks.find((rank) =>
+    (rank.kind === "live" || rank.kind === "ended") && rank.run.stop !== null &&
+    rank.run.exit?.reason !== "lost"
+  );
+  if (!told) return own.length > 0 ? ownTrouble(own) : undefined;
+  return attempt.failure && { end: "evicted", because: reasonOfStop(told) };
 }
 
 function launchTrouble(input: StepInput, now: number): Trouble | undefined {
@@ -256,7 +282,12 @@ function tearDown(input: StepInput, trouble: Trouble): Step {
 function stopWanted(input: StepInput, intent: Extract<Intent, { kind: "stop" }>): Step {
   const { ranks, policy, now, networkWorks } = input;
   if (ranks.some((rank) => rank.kind === "live" || rank.kind === "leftover")) {
-    return { kind: "stopping", graceMs: intent.graceMs, because: intent.message };
+    return {
+      kind: "stopping",
+      graceMs: intent.graceMs,
+      because: intent.message,
+      ...(intent.recordFirst && intent.failure ? { failure: intent.failure } : {}),
+    };
   }
   const unknown = ranks.filter((rank) => rank.kind === "unknown");
   const away = unknown.filter((rank) =>
@@ -275,7 +306,8 @@ function stopWanted(input: StepInput, intent: Extract<Intent, { kind: "stop" }>)
     };
   }
   const failure = intent.failure;
-  return { kind: "end", end: failure ? "failed" : "stopped", ...(failure ? { failure } : {}) };
+  const end = failure ? "failed" : intent.end ?? "stopped";
+  return { kind: "end", end, ...(failure ? { failure } : {}) };
 }
 
 function waitForNodes(input: StepInput, lost: readonly RankView[]): Step {

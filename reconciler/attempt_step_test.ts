@@ -54,6 +54,7 @@ const STOP: Intent = {
   message: "its manifest says `state: suspended`",
   graceMs: 30_000,
 };
+const EVICT: Intent = { ...STOP, phase: "Pending", reason: "Preempted", end: "evicted" };
 const INTENTS: Readonly<Record<string, Intent>> = {
   run: { kind: "run" },
   keep: { kind: "keep" },
@@ -137,13 +138,42 @@ for (const [first, second, ...expected] of TABLE) {
   });
 }
 
+/** A gang that is evicted: only what a rank did before any was told counts. */
+const EVICTIONS: readonly (readonly [string, string, string])[] = [
+  ["running", "running", "stopping"],
+  ["stopping", "running", "stopping"],
+  ["stopped", "stopped", "end evicted"],
+  ["succeeded", "succeeded", "end succeeded"],
+  ["succeeded", "stopped", "end evicted"],
+  ["failed", "failed", "end failed"],
+  ["failed", "succeeded", "end failed"],
+  ["failed", "running", "stopping"],
+  ["failed", "stopping", "stopping"],
+  ["failed", "stopped", "end evicted"],
+  ["failed", "unknown", "end node-lost"],
+  ["rebooted", "rebooted", "end node-lost"],
+  ["absent", "absent", "end evicted"],
+  ["unknown", "unknown", "unknown"],
+  ["stopped", "unknown", "unknown"],
+  ["stopped", "gone", "end evicted"],
+  ["gone", "gone", "end evicted"],
+  ["removed", "removed", "end evicted"],
+];
+
+for (const [first, second, expected] of EVICTIONS) {
+  Deno.test(`an evicted gang of a ${first} and a ${second} rank: ${expected}`, () => {
+    assert.equal(words(step({ ranks: [first, second], intent: EVICT })), expected);
+    assert.equal(words(step({ ranks: [second, first], intent: EVICT })), expected);
+  });
+}
+
 Deno.test("every combination of ranks, intents, phases and times lands in exactly one step", () => {
   const kinds = ["end", "stopping", "unknown", "complete", "starting", "running"];
   const obstacles: (Obstacle | undefined)[] = [undefined, { kind: "taken", message: "taken" }];
   let count = 0;
   for (const first of Object.keys(RANKS)) {
     for (const second of Object.keys(RANKS)) {
-      for (const intent of Object.values(INTENTS)) {
+      for (const intent of [...Object.values(INTENTS), EVICT]) {
         for (const networkWorks of [true, false]) {
           for (const recordedAt of [ago(1000), ago(LAUNCH_TIMEOUT_MS)]) {
             for (const obstacle of obstacles) {
@@ -177,7 +207,7 @@ Deno.test("every combination of ranks, intents, phases and times lands in exactl
       }
     }
   }
-  assert.equal(count, 12 * 12 * 3 * 2 * 2 * 2 * 2);
+  assert.equal(count, 12 * 12 * 4 * 2 * 2 * 2 * 2);
 });
 
 Deno.test("nobody is lost while no node answers at all", () => {

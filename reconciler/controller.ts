@@ -11,12 +11,15 @@ import { DesiredReader } from "./desired.ts";
 import { type Doors, execute } from "./execute.ts";
 import { fencedFleet } from "./fenced_fleet.ts";
 import { HistoryReader } from "./history.ts";
+import { withInstances } from "./instances.ts";
 import type { Right } from "./leadership.ts";
 import type { Action, Desired, History, LaunchFailure, Observed, Snapshot } from "./model.ts";
+import type { Watched } from "./model.ts";
 import { plan as planPass } from "./plan.ts";
 import type { CheckpointQuery, Clock, Heads, Outcome } from "./ports.ts";
 import { Recorder } from "./record.ts";
 import { checkpointDir } from "./resume.ts";
+import { watch } from "./watch.ts";
 
 /** What a controller needs. */
 export interface ControllerOptions extends Doors {
@@ -64,6 +67,7 @@ export class Controller {
   #failures: ReadonlyMap<string, LaunchFailure> = new Map();
   #specs: ReadonlyMap<string, NodeSpec> = new Map();
   #snapshot: Snapshot | undefined;
+  #watched: ReadonlyMap<string, Watched> = new Map();
 
   constructor(options: ControllerOptions) {
     this.#options = { ...options, fleet: fencedFleet(options.fleet, options.right) };
@@ -91,7 +95,7 @@ export class Controller {
     const { desired, history } = read;
     // 2. observe
     fleet.configure(this.#nodesInUse(desired, history), right.claim);
-    const observed = await this.#observe(desired);
+    const observed = await this.#observe(desired, history);
     // 3. plan
     const plan = planPass({ desired, observed, history, now: clock.now() });
     this.#snapshot = { desired, observed, history, plan };
@@ -189,14 +193,18 @@ export class Controller {
     return nodes;
   }
 
-  async #observe(desired: Desired): Promise<Observed> {
-    const queries = checkpointQueries(desired, this.#snapshot?.plan.needCheckpoints ?? []);
-    const nodes = await this.#options.fleet.observe(queries);
-    return {
-      nodes,
+  async #observe(desired: Desired, history: History): Promise<Observed> {
+    const { fleet, clock } = this.#options;
+    const names = this.#snapshot?.plan.needCheckpoints ?? [];
+    const known = withInstances(desired, history, clock.now()).desired;
+    const queries = checkpointQueries(known, names);
+    const observed: Observed = {
+      nodes: await fleet.observe(queries),
       launchFailures: this.#failures,
       checkpointsOf: new Set(queries.map((query) => query.job)),
     };
+    this.#watched = watch(this.#watched, observed, history.jobs, known, clock.now());
+    return { ...observed, watched: this.#watched };
   }
 }
 

@@ -10,11 +10,18 @@ import { isActive, isFinal } from "../jobs/lifecycle.ts";
 import type { JobStatus } from "../jobs/status.ts";
 import type { Snapshot } from "./model.ts";
 import type { NodeProblem } from "./ports.ts";
+import { queueEntries } from "./queue_file.ts";
 
 const MAX_ROWS = 100;
 const MAX_FINISHED = 30;
 /** Longest text in a cell, before it is escaped. */
 const MAX_CELL = 300;
+
+/** A manifest with fewer jobs gets no line of its own. */
+const MIN_FAMILY = 4;
+
+/** What a job of many can be, in the order in which they are told. */
+const STATES: readonly string[] = ["running", "waiting", "succeeded", "failed", "cancelled"];
 
 /** Longest command that mends a node. */
 const MAX_FIX = 2000;
@@ -34,7 +41,14 @@ export interface NodeStatus {
   readonly reason?: string;
   readonly gpus: readonly { readonly uuid: string; readonly model: string }[];
   readonly cpuSlots?: number;
-  readonly cordoned?: string;
+  /** As `cluster.yaml` declares it. */
+  readonly cordoned?: {
+    readonly reason: string;
+    /** ISO 8601. */
+    readonly until?: string;
+    readonly drain?: boolean;
+    readonly gpus?: readonly string[];
+  };
   readonly jobs: readonly string[];
   /** In the manner of Kubernetes. */
   readonly conditions?: readonly NodeCondition[];
@@ -61,13 +75,16 @@ export function dashboard(
     a.since < b.since ? 1 : -1
   );
   const others = statuses.filter((s) => !isActive(s.phase) && !isFinal(s.phase));
+  const queued = new Set(plan.waiting.map(({ job }) => job));
   const parts = [
     `# ${cell(desired.cluster.name)}`,
     `${active.length} running, ${others.length} waiting, ${finished.length} finished. ` +
     `Written by UGRO at each change; edit the manifests on the other branch, not this page.`,
     ...plan.held.map((text) => `> **Held back:** ${cell(text)}`),
-    section("Running", active),
-    section("Waiting", others),
+    families(statuses),
+    runningTable(active),
+    queueTable(view),
+    section("Not in the queue", others.filter((s) => !queued.has(s.name))),
     problems(view),
     nodeTable(nodes),
     section("Finished", finished.slice(0, MAX_FINISHED)),
@@ -75,23 +92,97 @@ export function dashboard(
   return parts.filter((part) => part !== "").join("\n\n") + "\n";
 }
 
-function section(title: string, jobs: readonly JobStatus[]): string {
-  if (jobs.length === 0) return "";
-  const rows = jobs.slice(0, MAX_ROWS).map((s) => {
-    const attempt = s.attempts.at(-1);
-    const where = attempt && !attempt.end ? attempt.placement.map((p) => p.node).join(", ") : "";
-    return `| [${s.name}](jobs/${s.name}.yaml) | ${s.phase} | ${s.attempt || ""} | ${
-      cell(where)
-    } | ${cell(s.message)} |`;
+/** Manifests that declare many jobs, with what has become of these. */
+function families(statuses: readonly JobStatus[]): string {
+  const counts = new Map<string, Map<string, number>>();
+  for (const status of statuses) {
+    const { parent, phase } = status;
+    if (parent === undefined || status.reason === "ManifestDeleted") continue;
+    const count = counts.get(parent) ?? new Map<string, number>();
+    const word = isActive(phase) ? "running" : isFinal(phase) ? phase.toLowerCase() : "waiting";
+    counts.set(parent, count.set(word, (count.get(word) ?? 0) + 1));
+  }
+  const lines = [...counts].flatMap(([parent, count]) => {
+    const words = STATES.filter((word) => count.has(word));
+    const jobs = words.reduce((sum, word) => sum + (count.get(word) ?? 0), 0);
+    if (jobs < MIN_FAMILY) return [];
+    return [`- ${cell(parent)}: ${words.map((word) => `${count.get(word)} ${word}`).join(", ")}`];
   });
-  const more = jobs.length > MAX_ROWS ? [`\n… and ${jobs.length - MAX_ROWS} more.`] : [];
+  if (lines.length === 0) return "";
+  const more = lines.length > MAX_ROWS ? [`- … and ${lines.length - MAX_ROWS} more`] : [];
+  return ["## Jobs of one manifest\n", ...lines.sort().slice(0, MAX_ROWS), ...more].join("\n");
+}
+
+function runningTable(jobs: readonly JobStatus[]): string {
+  return table("Running", ["job", "phase", "attempt", "nodes", "why there", "now"], jobs, (s) => {
+    const attempt = s.attempts.at(-1);
+    const on = attempt && !attempt.end ? attempt : undefined;
+    const where = on?.placement.map((p) => p.node).join(", ") ?? "";
+    const { name, phase, attempt: number } = s;
+    return [link(name), phase, `${number}`, cell(where), cell(on?.because ?? ""), cell(now(s))];
+  });
+}
+
+/** What is the matter with a job that runs. */
+function now({ message, attempts, conditions }: JobStatus): string {
+  const evicted = attempts.at(-1)?.evicted;
+  return [
+    message,
+    evicted ? `${evicted.reason}: ${evicted.message}` : "",
+    ...conditions.filter(({ status }) => status === "True")
+      .map((condition) => `${condition.type}: ${condition.message}`),
+  ].filter((text) => text !== "").join("; ");
+}
+
+function queueTable(view: Snapshot): string {
+  const { statuses, waiting } = view.plan;
+  const heading = ["#", "job", "queue", "owner", "priority", "needs", "reason", "why"];
+  const entries = queueEntries(view, MAX_ROWS);
+  const columns = [...heading, "ahead", "expected start"];
+  return table("Queue", columns, entries, (entry) => {
+    const { queue = "", owner = "", priority = "" } = statuses.get(entry.job) ?? {};
+    const { expectedStart, expectedBy, ahead = "" } = entry;
+    return [
+      `${entry.position}`,
+      link(entry.job),
+      cell(queue),
+      cell(owner),
+      `${priority}`,
+      cell(entry.needs ?? ""),
+      cell(entry.reason),
+      cell(entry.message),
+      `${ahead}`,
+      expectedStart ? `${cell(expectedStart)} (by ${expectedBy})` : "",
+    ];
+  }, waiting.length);
+}
+
+function section(title: string, jobs: readonly JobStatus[]): string {
+  return table(title, ["job", "phase", "attempt", "why"], jobs, (s) => {
+    return [link(s.name), s.phase, `${s.attempt || ""}`, cell(s.message)];
+  });
+}
+
+/** A table of at most `MAX_ROWS` rows; the cells are inert already. "" when there is no row. */
+function table<T>(
+  title: string,
+  columns: readonly string[],
+  all: readonly T[],
+  cells: (row: T) => readonly string[],
+  total = all.length,
+): string {
+  if (all.length === 0) return "";
   return [
     `## ${title}\n`,
-    "| job | phase | attempt | nodes | why |",
-    "| --- | --- | --- | --- | --- |",
-    ...rows,
-    ...more,
+    `| ${columns.join(" | ")} |`,
+    `| ${columns.map(() => "---").join(" | ")} |`,
+    ...all.slice(0, MAX_ROWS).map((row) => `| ${cells(row).join(" | ")} |`),
+    ...(total > MAX_ROWS ? [`\n… and ${total - MAX_ROWS} more.`] : []),
   ].join("\n");
+}
+
+function link(name: string): string {
+  return `[${name}](jobs/${name}.yaml)`;
 }
 
 function problems(view: Snapshot): string {
@@ -114,7 +205,7 @@ function nodeTable(nodes: readonly NodeStatus[]): string {
       : n.cpuSlots
       ? `${n.cpuSlots} CPU slot(s)`
       : "";
-    const note = [n.cordoned ? `cordoned: ${n.cordoned}` : "", n.reason ?? ""].filter(Boolean);
+    const note = [n.cordoned ? cordonWords(n.cordoned) : "", n.reason ?? ""].filter(Boolean);
     const jobs = n.jobs.slice(0, 16).join(", ");
     return `| ${cell(n.name)} | ${n.state} | ${cell(gpus)} | ${cell(jobs)} | ${
       cell(note.join("; "))
@@ -127,6 +218,12 @@ function nodeTable(nodes: readonly NodeStatus[]): string {
     ...rows,
     ...toMend(nodes),
   ].join("\n");
+}
+
+/** `cordoned until 2026-03-01T12:00:00.000Z, drained (GPU 0, 1): broken fan`. */
+function cordonWords({ reason, until, drain, gpus }: NonNullable<NodeStatus["cordoned"]>): string {
+  const words = ["cordoned", ...(until ? [`until ${until}`] : [])].join(" ");
+  return `${words}${drain ? ", drained" : ""}${gpus ? ` (GPU ${gpus.join(", ")})` : ""}: ${reason}`;
 }
 
 /** In full: half a command would help nobody. */

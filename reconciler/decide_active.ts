@@ -9,11 +9,14 @@ import { isActive } from "../jobs/lifecycle.ts";
 import type { Attempt, Failure, JobStatus, Phase } from "../jobs/status.ts";
 import { type Intent, type Step, stepAttempt } from "./attempt_step.ts";
 import { decideIdle } from "./decide_idle.ts";
+import { drainOf } from "./drain.ts";
+import { intentOf, wakeForLimits } from "./intent.ts";
 import { claim, obstacle } from "./obstacle.ts";
 import { type Decision, firstLine, type JobInput } from "./decision.ts";
-import { type At, change, iso, move, putAttempt, putCondition } from "./job_status.ts";
+import { type At, change, iso, move, putAttempt, putCondition, putEviction } from "./job_status.ts";
 import { type Action, attemptKey } from "./model.ts";
 import { type RankView, viewAttempt } from "./view.ts";
+import { idleness, idleText } from "./watch.ts";
 
 /** Decides about a job with a live attempt. */
 export function decideActive(
@@ -40,13 +43,20 @@ export function decideActive(
     networkWorks: input.networkWorks,
     now: plan.now,
   });
-  const noted = putCondition(
-    active,
-    "StopHeld",
-    held ? { status: "True", reason: "Guard", message: held } : undefined,
+  const drained = intent.kind === "run" ? drainedNow(input, attempt, step) : undefined;
+  const guard = held ?? (drained?.isHeld ? waitsItsTurn(policy) : undefined);
+  const noted = noteIdle(
+    putCondition(active, "StopHeld", guard ? heldBy(guard) : undefined, at),
+    input,
+    attempt,
+    ranks,
     at,
   );
-  const wakeAtMs = wakeForMaxDuration(input, attempt);
+  if (drained && !drained.isHeld) {
+    const evicted = { reason: "Drained" as const, message: drained.message, at: iso(at.now) };
+    return { status: putEviction(noted, evicted, at), actions: [], wakeAtMs: at.now + 1 };
+  }
+  const wakeAtMs = wakeForLimits(input, attempt);
   const decision = applyStep(input, noted, attempt, ranks, intent, step, at);
   return wakeAtMs === undefined
     ? decision
@@ -71,45 +81,50 @@ function holdOf(
   const begins = ranks.some((r) => r.kind === "live" && r.run.stop === null);
   if (intent.kind !== "stop" || !begins || status.reason === "Stopping") return undefined;
   if (intent.reason === "ManifestDeleted" && input.hold.prune) return input.hold.prune;
-  if (input.hold.mayStop()) return undefined;
-  return `more than ${policy.maxStopsPerPass} jobs are to be stopped; this one waits its turn`;
+  return input.hold.mayStop() ? undefined : waitsItsTurn(policy);
 }
 
-function intentOf(input: JobInput, attempt: Attempt, policy: Policy): Intent {
-  const { want, invalid, plan } = input;
-  if (invalid) return { kind: "keep" };
-  const graceMs = want?.spec.graceMs ?? policy.graceMs;
-  const stop = (phase: Phase, reason: string, message: string, failure?: Failure): Intent => ({
-    kind: "stop",
-    phase,
-    reason,
-    message,
-    graceMs,
-    ...(failure ? { failure } : {}),
-  });
-  if (!want) return stop("Cancelled", "ManifestDeleted", "its manifest was deleted");
-  if (want.spec.state === "cancelled") {
-    return stop("Cancelled", "Cancelled", "its manifest says `state: cancelled`");
-  }
-  if (want.spec.state === "suspended") {
-    return stop("Suspended", "Suspended", "its manifest says `state: suspended`");
-  }
-  if (attempt.specDigest !== want.specDigest) {
-    return stop("Pending", "ManifestChanged", "its manifest changed what is to run");
-  }
-  const limit = want.spec.maxDurationMs;
-  if (limit && attempt.startedAt && plan.now - Date.parse(attempt.startedAt) >= limit) {
-    const message = `it ran longer than maxDuration (${limit / 1000} s)`;
-    return stop("Failed", "MaxDuration", message, { class: "max-duration", message });
-  }
-  return { kind: "run" };
+function waitsItsTurn({ maxStopsPerPass }: Policy): string {
+  return `more than ${maxStopsPerPass} jobs are to be stopped; this one waits its turn`;
 }
 
-function wakeForMaxDuration(input: JobInput, attempt: Attempt): number | undefined {
-  const limit = input.want?.spec.maxDurationMs;
-  if (!limit || !attempt.startedAt) return undefined;
-  const at = Date.parse(attempt.startedAt) + limit;
-  return at > input.plan.now ? at : undefined;
+function heldBy(message: string) {
+  return { status: "True" as const, reason: "Guard", message };
+}
+
+/**
+ * Whether an attempt that goes on must leave where it is. That is recorded in this pass, and a later
+ * one stops it: whoever does so knows why, even another controller.
+ */
+function drainedNow(
+  { plan, hold }: JobInput,
+  attempt: Attempt,
+  step: Step,
+): { readonly message: string; readonly isHeld: boolean } | undefined {
+  if (step.kind === "end" || step.kind === "stopping") return undefined;
+  const message = drainOf(attempt, plan.desired.cluster, plan.observed, plan.now);
+  return message === undefined ? undefined : { message, isHeld: !hold.mayStop() };
+}
+
+/** Says that its GPUs idle. While nobody can tell, what was said before stands. */
+function noteIdle(
+  status: JobStatus,
+  input: JobInput,
+  attempt: Attempt,
+  ranks: readonly RankView[],
+  at: At,
+): JobStatus {
+  const isKnown = input.want && input.plan.observed.watched &&
+    status.reason !== "Stopping" && ranks.every((rank) => rank.kind !== "unknown");
+  if (!isKnown) return status;
+  const idle = idleness(input, attempt);
+  if (!idle) return putCondition(status, "Idle", undefined, at);
+  const message = idleText(idle.policy);
+  // A new controller begins to count anew; it takes back nothing that still holds.
+  const wasSaid = status.conditions.some((c) => c.type === "Idle" && c.message === message);
+  const isOver = idle.overAtMs <= at.now || wasSaid;
+  const condition = { status: "True" as const, reason: "LowUtilisation", message };
+  return putCondition(status, "Idle", isOver ? condition : undefined, at);
 }
 
 function where(attempt: Attempt): string {
@@ -274,6 +289,8 @@ function endAttempt(
   const startedMs = runs.flatMap((run) => run.startedAtMs === null ? [] : [run.startedAtMs]);
   const endedMs = runs.flatMap((run) => run.exit ? [run.exit.endedAtMs] : []);
   const { failure: _, ...known } = attempt;
+  const peakMiB = input.plan.observed.watched?.get(attemptKey(input.name, attempt.attempt))
+    ?.peakMiB;
   const ended: Attempt = {
     ...known,
     ...(attempt.startedAt || startedMs.length === 0
@@ -283,8 +300,9 @@ function endAttempt(
     end: step.end,
     ...(step.failure ? { failure: step.failure } : {}),
     exitCodes: ranks.map((r) => r.kind === "ended" ? r.run.exit?.code ?? null : null),
+    ...(peakMiB === undefined ? {} : { peakMiB }),
   };
-  const next = putAttempt(status, ended, at);
+  const next = putCondition(putAttempt(status, ended, at), "Idle", undefined, at);
   if (step.end === "succeeded") {
     const message = `attempt ${attempt.attempt} ended with exit code 0 on every node`;
     const done = move(next, { phase: "Succeeded", reason: "Succeeded", message }, at);
@@ -299,8 +317,10 @@ function endAttempt(
       actions: [],
     };
   }
-  if (intent.kind === "stop") {
-    const { phase, reason, message } = intent;
+  if (step.end === "evicted") return afterEviction(input, next, ended, at);
+  if (intent.kind === "stop" && !intent.end) {
+    const { phase, reason, hint } = intent;
+    const message = hint ? `${intent.message}; ${hint}` : intent.message;
     const reset = phase === "Pending" ? { retries: 0, notBefore: undefined } : {};
     const stopped = move(next, { phase, reason, message }, at);
     return decideIdle(input, change(stopped, reset, at), at);
@@ -310,6 +330,18 @@ function endAttempt(
     return decideIdle(input, move(next, { phase: "Pending", reason: "Resuming", message }, at), at);
   }
   return afterFailure(input, next, ended, at);
+}
+
+/** It is queued again at once, at its old place, and with as many retries as before. */
+function afterEviction(input: JobInput, status: JobStatus, ended: Attempt, at: At): Decision {
+  const { evicted } = ended;
+  const reason = evicted?.reason ?? "Evicted";
+  const why = evicted?.by
+    ? `made room for ${evicted.by}`
+    : `was stopped: ${evicted?.message ?? "it had to make room"}`;
+  const message = `attempt ${ended.attempt} ${why} (it was asked to save); ` +
+    "it waits for its next turn at its old place";
+  return decideIdle(input, move(status, { phase: "Pending", reason, message }, at), at);
 }
 
 /** Backoff before try `retries` (1: at once, then doubling). */

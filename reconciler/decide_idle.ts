@@ -8,22 +8,57 @@ import { isTerminal } from "../jobs/failure.ts";
 import { isFinal } from "../jobs/lifecycle.ts";
 import type { Attempt, JobStatus } from "../jobs/status.ts";
 import { type Decision, firstLine, type JobInput } from "./decision.ts";
-import { type At, change, move, newestAttempt, putCondition } from "./job_status.ts";
+import { deadlineText } from "./intent.ts";
+import { type At, change, iso, move, newestAttempt, putCondition } from "./job_status.ts";
 import type { InvalidJob } from "./model.ts";
 
 /** Decides about a job that no attempt is running for. */
 export function decideIdle(input: JobInput, status: JobStatus, at: At): Decision {
   const { want, invalid } = input;
-  const free = putCondition(status, "StopHeld", undefined, at);
+  const free = putCondition(putCondition(status, "StopHeld", undefined, at), "Idle", undefined, at);
   if (invalid) return { status: withoutManifest(free, invalid, at), actions: [] };
   const quiet = putCondition(free, "ManifestInvalid", undefined, at);
   if (!want) return { status: deleted(quiet, at), actions: [] };
   if (want.spec.state !== "running") return { status: parked(quiet, want, at), actions: [] };
+  if (want.spec.schedule) return { status: template(input, quiet, at), actions: [] };
+  const { deadlineMs } = want.spec;
+  const isLate = deadlineMs !== undefined && deadlineMs <= at.now;
+  // Not woken first: its time in this phase would begin anew with every pass.
+  if (isLate && isOfDeadline(quiet)) return { status: late(quiet, want, at), actions: [] };
   const ready = wake(quiet, want, at);
   if (isFinal(ready.phase)) return { status: ready, actions: [] };
+  if (isLate) return { status: late(ready, want, at), actions: [] };
+  const wakes = deadlineMs === undefined ? {} : { wakeAtMs: deadlineMs };
   const notBefore = ready.notBefore ? Date.parse(ready.notBefore) : 0;
-  if (notBefore > at.now) return { status: ready, actions: [], wakeAtMs: notBefore };
-  return { status: ready, actions: [], candidate: want };
+  if (notBefore > at.now) {
+    return { status: ready, actions: [], wakeAtMs: Math.min(notBefore, deadlineMs ?? notBefore) };
+  }
+  return { status: ready, actions: [], candidate: want, ...wakes };
+}
+
+/** The template of runs at fixed times: it never runs itself, whatever it was before. */
+function template({ scheduled }: JobInput, status: JobStatus, at: At): JobStatus {
+  const { reason, message } = scheduled ??
+    { reason: "Scheduled", message: "its runs begin at the times that `schedule:` names" };
+  const waits = move(status, { phase: "Pending", reason, message }, at);
+  return change(waits, { notBefore: undefined, retries: 0 }, at);
+}
+
+/** True when it failed because it had not ended in time. */
+function isOfDeadline({ phase, reason }: JobStatus): boolean {
+  return phase === "Failed" && reason === "Deadline";
+}
+
+/** The time by which it had to end is over. */
+function late(status: JobStatus, want: DesiredJob, at: At): JobStatus {
+  const last = newestAttempt(status);
+  const without = last ? "it got no room again" : "it never got room";
+  const message = deadlineText(
+    want.spec.deadlineMs ?? at.now,
+    last?.failure?.class === "deadline" ? undefined : without,
+  );
+  const failed = move(status, { phase: "Failed", reason: "Deadline", message }, at);
+  return change(failed, { notBefore: undefined }, at);
 }
 
 /** A manifest that does not parse gives no reason to run a finished job again, now or later. */
@@ -74,6 +109,11 @@ function retryAgain(status: JobStatus, want: DesiredJob, at: At): JobStatus {
   return move(status, { phase: "Pending", reason: "RetriesRaised", message }, at);
 }
 
+function laterDeadline({ spec }: DesiredJob): string {
+  if (spec.deadlineMs === undefined) return "it has no deadline any more";
+  return `its deadline is ${iso(spec.deadlineMs)} now`;
+}
+
 /** Takes a job out of a resting phase when its manifest gives a reason to. */
 function wake(status: JobStatus, want: DesiredJob, at: At): JobStatus {
   const { spec } = want;
@@ -109,6 +149,7 @@ function wake(status: JobStatus, want: DesiredJob, at: At): JobStatus {
         at,
       );
     case "Failed":
+      if (isOfDeadline(status)) return fresh("Submitted", laterDeadline(want));
       if (changed) return fresh("ManifestChanged", "its manifest or code changed");
       return mayRetryAgain(status, want, last) ? retryAgain(status, want, at) : status;
     case "Cancelled":

@@ -28,6 +28,8 @@ export interface JobInput {
   readonly networkWorks: boolean;
   /** `NODE UUID` of the GPUs that interrupted launches of other jobs are completed on this pass. */
   readonly claims: Set<string>;
+  /** What the template of runs at fixed times waits for, and the word for it. */
+  readonly scheduled?: { readonly message: string; readonly reason: string } | undefined;
   /** Set when a guard holds back stops of this kind in this pass, with the reason. */
   readonly hold: { readonly prune: string | undefined; mayStop(): boolean };
 }

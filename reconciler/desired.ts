@@ -8,15 +8,15 @@ import type { Cluster } from "../cluster/cluster.ts";
 import type { Surroundings } from "../cluster/legacy.ts";
 import { parseCluster } from "../cluster/parse.ts";
 import { type Defaults, NO_DEFAULTS, parseDefaults } from "../jobs/defaults.ts";
+import type { DesiredJob } from "../jobs/job.ts";
 import type { Problem } from "../jobs/problem.ts";
+import { checkDependencies } from "./dependencies.ts";
 import { MAX_MANIFEST_BYTES, problem, unreadable } from "./files.ts";
-import type { Desired } from "./model.ts";
-import { type Manifest, ManifestReader } from "./manifests.ts";
+import type { Desired, InvalidJob } from "./model.ts";
+import { type Manifest, ManifestReader, MAX_JOB_FILES } from "./manifests.ts";
+import { Names } from "./names.ts";
 import type { SecretStore, StateRepository, TreeEntry } from "./ports.ts";
 import { SecretCheck } from "./secrets.ts";
-
-/** Most job files of a repository. */
-const MAX_JOB_FILES = 50_000;
 
 /** Most problems that are kept. */
 const MAX_PROBLEMS = 1000;
@@ -177,7 +177,8 @@ function jobFiles(entries: readonly TreeEntry[], problems: Problem[]): TreeEntry
   if (files.length > MAX_JOB_FILES) {
     problems.push(problem("jobs", `${files.length} files; only ${MAX_JOB_FILES} are read`));
   }
-  return files.slice(0, MAX_JOB_FILES);
+  // Those past the limit go along unread: what they declare is unknown, and not gone.
+  return files;
 }
 
 function assemble(
@@ -187,25 +188,61 @@ function assemble(
   problems: Problem[],
   empty: boolean,
 ): Desired {
-  const jobs = new Map();
-  const invalid = new Map();
+  const jobs = new Map<string, DesiredJob>();
+  const broken: (Manifest & { readonly kind: "invalid" })[] = [];
+  const names = new Names();
+  const clashes = new Set<string>();
   // Manifests that wait for one broken file share its problem; once is enough.
   const told = new Set(problems);
   for (const manifest of manifests) {
     problems.push(...manifest.problems.filter((p) => !told.has(p)));
     if (manifest.kind === "invalid") {
-      if (!invalid.has(manifest.name)) invalid.set(manifest.name, manifest);
+      broken.push(manifest);
       continue;
     }
     const { job } = manifest;
-    const other = jobs.get(job.spec.name);
-    if (other) {
-      const text = `the name ${job.spec.name} is taken by ${other.file}`;
+    const other = names.take(job.spec, job.file);
+    const text = `the name ${other?.name} is taken by ${other?.file}`;
+    const clash = `${job.file} ${text}`;
+    if (!other) jobs.set(job.spec.name, job);
+    else if (!clashes.has(clash)) {
       problems.push(problem(job.file, text, "give one of them another `name:`"));
-    } else jobs.set(job.spec.name, job);
+      clashes.add(clash);
+    }
   }
-  for (const name of jobs.keys()) invalid.delete(name);
+  const invalid = invalidByName(broken, jobs);
+  const found = checkDependencies(jobs.values(), (name) => mayBeOf(invalid, name));
+  problems.push(...found.problems, ...found.warnings);
+  for (const [name, message] of found.cycles) {
+    const job = jobs.get(name);
+    if (job) jobs.set(name, { ...job, blocked: { reason: "DependencyCycle", message } });
+  }
   return { commit, cluster, jobs, invalid, problems: problems.slice(0, MAX_PROBLEMS), empty };
+}
+
+/**
+ * Broken files by the name of the job that each seems to be about. All of them are kept, be the
+ * name taken or not: the jobs that were last seen in such a file must not look deleted.
+ */
+function invalidByName(
+  broken: readonly (InvalidJob & { readonly name: string })[],
+  jobs: ReadonlyMap<string, unknown>,
+): Map<string, InvalidJob> {
+  const invalid = new Map<string, InvalidJob>();
+  for (const manifest of broken) {
+    let { name } = manifest;
+    for (let i = 2; invalid.has(name) || jobs.has(name); i++) {
+      name = `${manifest.name.slice(0, 50)}-file-${i}`;
+    }
+    invalid.set(name, manifest);
+  }
+  return invalid;
+}
+
+/** Whether a broken file may be about a job: it has its name, or the name of one of many. */
+function mayBeOf(invalid: ReadonlyMap<string, unknown>, name: string): boolean {
+  const parts = name.split("-");
+  return parts.some((_, i) => invalid.has(parts.slice(0, i + 1).join("-")));
 }
 
 function notesOf(commit: string, problems: readonly Problem[]): DesiredRead["notes"] {

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { SimRemote, SimRepository } from "../providers/sim/repository.ts";
 import { DesiredReader } from "./desired.ts";
 import { MAX_MANIFEST_BYTES } from "./files.ts";
+import { ManifestReader } from "./manifests.ts";
+import { cluster } from "./testing/build.ts";
 
 const CLUSTER = "nodes: [{name: n1}]\n";
 const JOB = "command: [train]\n";
@@ -173,4 +175,110 @@ Deno.test("no manifest at all is an empty branch; a broken one is not", async ()
   assert.equal((await read()).value?.empty, true);
   remote.edit({ "jobs/a.yaml": "[" });
   assert.equal((await read()).value?.empty, false);
+});
+
+const MANY = "command: [train]\narray: 3\n";
+
+Deno.test("a manifest of many jobs gives them all, with its warnings once", async () => {
+  const { read } = setUp({
+    "cluster.yaml": CLUSTER,
+    "jobs/sweep.yaml": `${MANY}secrets: {A: {age: a.age}}\n`,
+  });
+  const found = await read();
+  assert.deepEqual(found.jobs, ["sweep-0", "sweep-1", "sweep-2"]);
+  const jobs = [...found.value?.jobs.values() ?? []];
+  assert.deepEqual(new Set(jobs.map(({ file }) => file)), new Set(["jobs/sweep.yaml"]));
+  assert.equal(new Set(jobs.map(({ specDigest }) => specDigest)).size, 3);
+  assert.deepEqual(found.texts, ["jobs/sweep.yaml: no file `a.age` in the state repository"]);
+});
+
+Deno.test("a job of many whose name is taken is left out and told; the others are fine", async () => {
+  const { read } = setUp({
+    "cluster.yaml": CLUSTER,
+    "jobs/a.yaml": `name: sweep-1\n${JOB}`,
+    "jobs/sweep.yaml": MANY,
+  });
+  const found = await read();
+  assert.deepEqual(found.jobs, ["sweep-1", "sweep-0", "sweep-2"]);
+  assert.equal(found.value?.jobs.get("sweep-1")?.file, "jobs/a.yaml");
+  assert.deepEqual(found.texts, ["jobs/sweep.yaml: the name sweep-1 is taken by jobs/a.yaml"]);
+});
+
+Deno.test("the name of a manifest of many jobs is taken, too: others wait for it by that", async () => {
+  const first = setUp({
+    "cluster.yaml": CLUSTER,
+    "jobs/a.yaml": `name: sweep\n${MANY}`,
+    "jobs/sweep.yaml": JOB,
+  });
+  const found = await first.read();
+  assert.deepEqual(found.jobs, ["sweep-0", "sweep-1", "sweep-2"]);
+  assert.deepEqual(found.texts, ["jobs/sweep.yaml: the name sweep is taken by jobs/a.yaml"]);
+  const second = setUp({
+    "cluster.yaml": CLUSTER,
+    "jobs/a.yaml": `name: sweep\n${JOB}`,
+    "jobs/sweep.yaml": MANY,
+  });
+  const other = await second.read();
+  assert.deepEqual(other.jobs, ["sweep"]);
+  assert.deepEqual(other.texts, ["jobs/sweep.yaml: the name sweep is taken by jobs/a.yaml"]);
+});
+
+Deno.test("jobs that wait for each other are a problem, and blocked; those of a broken file are no mistake", async () => {
+  const { read } = setUp({
+    "cluster.yaml": CLUSTER,
+    "jobs/a.yaml": `${JOB}after: b\n`,
+    "jobs/b.yaml": `${JOB}after: a\n`,
+    "jobs/c.yaml": `${JOB}after: [sweep-1, nobody]\n`,
+    "jobs/sweep.yaml": "[",
+  });
+  const found = await read();
+  assert.deepEqual(found.texts.slice(1), [
+    "jobs/a.yaml: it waits for itself: `after: a → b → a`",
+    "jobs/c.yaml: `after`: no job is named `nobody`",
+  ]);
+  const blocked = { reason: "DependencyCycle", message: "it waits for itself: a → b → a" };
+  assert.deepEqual(found.value?.jobs.get("b")?.blocked, blocked);
+  assert.equal(found.value?.jobs.get("c")?.blocked, undefined);
+});
+
+Deno.test("broken files are all kept, whatever their names: the jobs seen in them are not deleted", async () => {
+  const { read } = setUp({
+    "cluster.yaml": CLUSTER,
+    "jobs/a/x.yaml": JOB,
+    "jobs/b/x.yaml": "[",
+    "jobs/c/x.yaml": "[",
+  });
+  const { value } = await read();
+  assert.deepEqual([...value?.jobs.keys() ?? []], ["x"]);
+  const files = [...value?.invalid.values() ?? []].map(({ file }) => file);
+  assert.deepEqual(files.sort(), ["jobs/b/x.yaml", "jobs/c/x.yaml"]);
+  for (const name of value?.invalid.keys() ?? []) assert.match(name, /^x-file-\d$/);
+});
+
+Deno.test("a file whose jobs would be too many is not understood: none of its jobs is deleted", async () => {
+  const remote = new SimRemote();
+  remote.push({ "jobs/a.yaml": MANY, "jobs/b.yaml": MANY, "jobs/c.yaml": JOB });
+  const repository = new SimRepository(remote);
+  const files = await repository.listTree(remote.desired ?? "");
+  const set = {
+    commit: remote.desired ?? "",
+    entries: files,
+    files,
+    cluster: cluster(["n1"]),
+    defaults: {},
+    context: "",
+    blocked: undefined,
+  };
+  repository.blobsRead.length = 0;
+  const few = await new ManifestReader(repository, 1).read(set);
+  assert.deepEqual(few.map(({ kind }) => kind), ["invalid", "invalid", "invalid"]);
+  assert.deepEqual(repository.blobsRead, [remote.idOf(MANY)], "files past the limit are not read");
+  const reader = new ManifestReader(repository, 4);
+  for (let i = 0; i < 2; i++) {
+    const read = await reader.read(set);
+    const shown = read.map((m) => m.kind === "job" ? m.job.spec.name : `${m.name} ${m.kind}`);
+    assert.deepEqual(shown, ["a-0", "a-1", "a-2", "b invalid", "c"]);
+    const [problem] = read[3]?.problems ?? [];
+    assert.equal(problem?.message, "with its jobs there are more than 4; none of them is read");
+  }
 });

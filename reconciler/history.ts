@@ -7,7 +7,7 @@ import { z } from "zod";
 import { showPath } from "../cluster/show.ts";
 import { parseYaml } from "../cluster/yaml.ts";
 import { JOB_NAME } from "../jobs/schema.ts";
-import { type JobStatus, PHASES } from "../jobs/status.ts";
+import { EVICTIONS, type JobStatus, PHASES } from "../jobs/status.ts";
 import type { History } from "./model.ts";
 import type { StateRepository, TreeEntry } from "./ports.ts";
 
@@ -19,13 +19,23 @@ const AttemptSchema = z.object({
   commit: z.string(),
   specDigest: z.string(),
   codeDigest: z.string().nullable(),
-  placement: z.array(z.object({ node: Name, gpus: z.array(z.string()) })),
+  placement: z.array(z.object({
+    node: Name,
+    gpus: z.array(z.string()),
+    share: z.number().positive().max(1).optional(),
+  })),
   because: z.string(),
   resumedFrom: z.object({ path: z.string(), step: z.number() }).optional(),
   recordedAt: Time,
   startedAt: Time.optional(),
+  evicted: z.object({
+    reason: z.enum(EVICTIONS),
+    by: z.string().optional(),
+    message: z.string(),
+    at: Time,
+  }).optional(),
   endedAt: Time.optional(),
-  end: z.enum(["succeeded", "failed", "stopped", "node-lost"]).optional(),
+  end: z.enum(["succeeded", "failed", "stopped", "evicted", "node-lost"]).optional(),
   failure: z.object({
     class: z.string(),
     node: z.string().optional(),
@@ -33,6 +43,7 @@ const AttemptSchema = z.object({
     message: z.string(),
   }).optional(),
   exitCodes: z.array(z.number().nullable()).optional(),
+  peakMiB: z.number().nonnegative().optional(),
 });
 
 const StatusSchema = z.object({
@@ -43,6 +54,7 @@ const StatusSchema = z.object({
   owner: z.string().optional(),
   queue: z.string(),
   priority: z.number(),
+  parent: z.string().optional(),
   phase: z.enum(PHASES),
   reason: z.string(),
   message: z.string(),

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { SimRemote, SimRepository } from "../providers/sim/repository.ts";
 import { HistoryReader, parseStatus } from "./history.ts";
 import { renderJob } from "./status_files.ts";
-import { running, status } from "./testing/build.ts";
+import { ago, attempt, running, status } from "./testing/build.ts";
 
 function branch(files: Readonly<Record<string, string>>) {
   const remote = new SimRemote();
@@ -22,6 +22,28 @@ Deno.test("the history is what the job files say, and other files are nothing to
   const history = await reader.read(remote.status, false);
   assert.deepEqual([...history.jobs], [["a", a]]);
   assert.equal(history.unreadable.size, 0);
+});
+
+Deno.test("an eviction, a share of a GPU and a peak of memory are read back as they were", () => {
+  const evicted = {
+    reason: "Reclaimed" as const,
+    by: "b",
+    message: "the queue research wants its quota back",
+    at: ago(0),
+  };
+  const before = running("a", ["n1"], {
+    parent: "sweep",
+    attempts: [attempt(1, ["n1"], {
+      placement: [{ node: "n1", gpus: ["GPU-n1-0"], share: 0.25 }],
+      evicted,
+      end: "evicted",
+      peakMiB: 21_000,
+    })],
+  });
+  const text = renderJob(before);
+  assert.deepEqual(parseStatus(text), before);
+  assert.equal(renderJob(parseStatus(text)), text, "and written back in the same order");
+  assert.throws(() => parseStatus(text.replace("Reclaimed", "Robbed")), /evicted\.reason/);
 });
 
 Deno.test("a file that cannot be read holds its own job and no other", async () => {

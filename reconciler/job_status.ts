@@ -6,7 +6,7 @@
  */
 import type { DesiredJob } from "../jobs/job.ts";
 import { step } from "../jobs/lifecycle.ts";
-import type { Attempt, Condition, JobStatus, Phase } from "../jobs/status.ts";
+import type { Attempt, Condition, Eviction, JobStatus, Phase } from "../jobs/status.ts";
 import { MAX_ATTEMPTS } from "../jobs/status.ts";
 import type { InvalidJob } from "./model.ts";
 
@@ -89,7 +89,7 @@ export function move(status: JobStatus, to: Move, at: At): JobStatus {
   return change(status, { ...to, ...(restarted ? { since: iso(at.now) } : {}) }, at);
 }
 
-/** Takes over what the manifest says about the job itself (queue, owner, place). */
+/** Takes over what the manifest says about the job itself (queue, owner, place, parent). */
 export function describeJob(status: JobStatus, want: DesiredJob, at: At): JobStatus {
   const { spec } = want;
   return change(status, {
@@ -97,6 +97,7 @@ export function describeJob(status: JobStatus, want: DesiredJob, at: At): JobSta
     queue: spec.queue,
     priority: spec.priority,
     owner: spec.owner,
+    parent: spec.parent,
     problems: undefined,
   }, at);
 }
@@ -118,6 +119,13 @@ export function putAttempt(status: JobStatus, attempt: Attempt, at: At): JobStat
     .toSorted((a, b) => a.attempt - b.attempt)
     .slice(-MAX_ATTEMPTS);
   return change(status, { attempts, attempt: Math.max(status.attempt, attempt.attempt) }, at);
+}
+
+/** Records that the live attempt must make room. The first reason stands; an ended one has none. */
+export function putEviction(status: JobStatus, evicted: Eviction, at: At): JobStatus {
+  const attempt = newestAttempt(status);
+  if (!attempt || attempt.end || attempt.evicted) return status;
+  return putAttempt(status, { ...attempt, evicted }, at);
 }
 
 /** Sets or, with undefined, removes the condition of a type. `since` moves with status or reason. */

@@ -13,7 +13,10 @@ import type { Problem } from "../jobs/problem.ts";
 import { MAX_MANIFEST_BYTES, problem, unreadable } from "./files.ts";
 import type { StateRepository, TreeEntry } from "./ports.ts";
 
-/** One manifest file as read. */
+/** Most job files of a repository, and most jobs of all of them. */
+export const MAX_JOB_FILES = 50_000;
+
+/** One job of a manifest file as read, or a file that declares none. */
 export type Manifest =
   | {
     readonly kind: "job";
@@ -44,11 +47,16 @@ export interface ManifestSet {
   readonly blocked: Problem | undefined;
 }
 
+interface Digested {
+  readonly spec: JobSpec;
+  readonly digest: string;
+}
+
 interface Cached {
   readonly context: string;
   readonly asked: readonly (readonly [string, boolean])[];
   readonly parsed:
-    | { readonly spec: JobSpec; readonly digest: string; readonly warnings: readonly Problem[] }
+    | { readonly jobs: readonly Digested[]; readonly warnings: readonly Problem[] }
     | { readonly problems: readonly Problem[] };
 }
 
@@ -56,26 +64,41 @@ interface Cached {
 export class ManifestReader {
   #cache = new Map<string, Cached>();
 
-  constructor(private readonly repository: StateRepository) {}
+  constructor(
+    private readonly repository: StateRepository,
+    private readonly maxJobs = MAX_JOB_FILES,
+  ) {}
 
-  /** Reads all manifests of a commit, in the order of their paths. */
+  /**
+   * Reads all manifests of a commit, in the order of their paths: one entry a job, or one for a
+   * file that declares none. A file whose jobs would be too many counts as not understood, so that
+   * those of its jobs that run are left alone.
+   */
   async read(set: ManifestSet): Promise<Manifest[]> {
     const paths = pathsOf(set.entries);
-    const fresh = set.files.filter((entry) => !unreadable(entry) && !this.#hit(entry, set, paths));
+    const files = set.files.slice(0, this.maxJobs);
+    const fresh = files.filter((entry) => !unreadable(entry) && !this.#hit(entry, set, paths));
     const blobs = await this.repository.readBlobs(fresh.map((e) => e.oid), MAX_MANIFEST_BYTES);
     const next = new Map<string, Cached>();
-    for (const entry of set.files) {
+    const tooMany = new Set(set.files.slice(this.maxJobs).map(({ path }) => path));
+    let jobs = 0;
+    for (const entry of files) {
       const cached = this.#hit(entry, set, paths) ?? parse(entry, blobs, set, paths);
-      if (cached) next.set(keyOf(entry), cached);
+      const count = cached && "jobs" in cached.parsed ? cached.parsed.jobs.length : 0;
+      if (jobs + count > this.maxJobs) tooMany.add(entry.path);
+      else if (cached) next.set(keyOf(entry), cached);
+      jobs += tooMany.has(entry.path) ? 0 : count;
     }
     this.#cache = next;
     const shared = {
       trees: new Map<string, Promise<CodeFound>>(),
       entries: new Entries(set.entries),
+      tooMany,
     };
-    return await Promise.all(
+    const manifests = await Promise.all(
       set.files.map((entry) => this.#finish(entry, next.get(keyOf(entry)), set, shared)),
     );
+    return manifests.flat();
   }
 
   #hit(entry: TreeEntry, set: ManifestSet, paths: ReadonlySet<string>): Cached | undefined {
@@ -89,35 +112,48 @@ export class ManifestReader {
     cached: Cached | undefined,
     set: ManifestSet,
     shared: Shared,
-  ): Promise<Manifest> {
+  ): Promise<Manifest[]> {
     const file = entry.path;
-    const invalid = (problems: readonly Problem[], transient = false): Manifest => ({
+    const invalid = (problems: readonly Problem[], transient = false): Manifest[] => [{
       kind: "invalid",
       name: nameFrom(file),
       file,
       problems,
       transient,
-    });
+    }];
     const why = unreadable(entry);
     if (why) return invalid([problem(file, why)]);
+    if (shared.tooMany.has(file)) {
+      const text = `with its jobs there are more than ${this.maxJobs}; none of them is read`;
+      return invalid([problem(file, text, "remove manifests of jobs that have ended")]);
+    }
     if (!cached) return invalid([problem(file, "its contents cannot be read")], true);
     if ("problems" in cached.parsed) return invalid(cached.parsed.problems);
     if (set.blocked) return invalid([set.blocked]);
-    const { spec, digest, warnings } = cached.parsed;
-    const key = JSON.stringify(spec.code);
-    const finding = shared.trees.get(key) ?? this.#findCode(spec.code, set.commit);
-    shared.trees.set(key, finding);
-    const found = await finding;
-    if ("why" in found) return invalid([problem(file, found.why)], found.transient);
-    const secrets = neededSecrets(spec, shared.entries);
-    const job: DesiredJob = {
-      spec,
-      file,
-      specDigest: digest,
-      codeDigest: found.digest,
-      ...(secrets.length > 0 ? { secrets } : {}),
-    };
-    return { kind: "job", job, problems: warnings, transient: false };
+    const { jobs, warnings } = cached.parsed;
+    const found = await Promise.all(jobs.map(({ spec }) => this.#codeOf(spec, set, shared)));
+    // All jobs of a file have the same code.
+    const missing = found.find((code) => "why" in code);
+    if (missing) return invalid([problem(file, missing.why)], missing.transient);
+    return jobs.map(({ spec, digest }, i): Manifest => {
+      const code = found[i];
+      const secrets = neededSecrets(spec, shared.entries);
+      const job: DesiredJob = {
+        spec,
+        file,
+        specDigest: digest,
+        codeDigest: code && "digest" in code ? code.digest : null,
+        ...(secrets.length > 0 ? { secrets } : {}),
+      };
+      return { kind: "job", job, problems: i === 0 ? warnings : [], transient: false };
+    });
+  }
+
+  #codeOf({ code }: JobSpec, { commit }: ManifestSet, { trees }: Shared): Promise<CodeFound> {
+    const key = JSON.stringify(code);
+    const finding = trees.get(key) ?? this.#findCode(code, commit);
+    trees.set(key, finding);
+    return finding;
   }
 
   async #findCode(code: Code, commit: string): Promise<CodeFound> {
@@ -161,6 +197,8 @@ class Entries {
 interface Shared {
   readonly trees: Map<string, Promise<CodeFound>>;
   readonly entries: Entries;
+  /** Paths of files whose jobs would be too many. */
+  readonly tooMany: ReadonlySet<string>;
 }
 
 type CodeFound =
@@ -193,20 +231,20 @@ function parse(
 ): Cached | undefined {
   const bytes = blobs.get(entry.oid);
   if (!bytes) return undefined;
-  const asked: [string, boolean][] = [];
+  const asked = new Map<string, boolean>();
   const result = parseManifest(entry.path, bytes, {
     cluster: set.cluster,
     defaults: set.defaults,
     hasPath: (path) => {
       const answer = paths.has(path);
-      asked.push([path, answer]);
+      asked.set(path, answer);
       return answer;
     },
   });
-  const { context } = set;
-  if (!result.ok) return { context, asked, parsed: { problems: result.problems } };
-  const { value: spec, warnings } = result;
-  return { context, asked, parsed: { spec, digest: specDigest(spec), warnings } };
+  const known = { context: set.context, asked: [...asked] };
+  if (!result.ok) return { ...known, parsed: { problems: result.problems } };
+  const jobs = result.value.map((spec) => ({ spec, digest: specDigest(spec) }));
+  return { ...known, parsed: { jobs, warnings: result.warnings } };
 }
 
 /** A job name made from a file's name, for files that do not say. */

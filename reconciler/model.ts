@@ -10,6 +10,7 @@ import type { Problem } from "../jobs/problem.ts";
 import type { RunId } from "../jobs/run.ts";
 import type { Attempt, JobStatus } from "../jobs/status.ts";
 import type { NodeObservation } from "./ports.ts";
+import type { Expected } from "./scheduling/types.ts";
 
 /** A manifest that does not parse. Its job's desired state is unknown, so its runs are left alone. */
 export interface InvalidJob {
@@ -37,6 +38,14 @@ export interface LaunchFailure {
   readonly reason: string;
 }
 
+/** What was seen of an attempt over several passes; lost when the controller ends. */
+export interface Watched {
+  /** Since when all of its GPUs have been used less than its idle policy says. */
+  readonly idleSinceMs?: number;
+  /** The most memory that was seen in use on one of its GPUs. */
+  readonly peakMiB?: number;
+}
+
 /** The machines at one instant. */
 export interface Observed {
   readonly nodes: ReadonlyMap<NodeName, NodeObservation>;
@@ -44,6 +53,8 @@ export interface Observed {
   readonly launchFailures: ReadonlyMap<string, LaunchFailure>;
   /** Jobs whose checkpoints were looked for in this observation. */
   readonly checkpointsOf: ReadonlySet<string>;
+  /** By `JOB/ATTEMPT`. */
+  readonly watched?: ReadonlyMap<string, Watched>;
 }
 
 /** The status branch at one commit. */
@@ -89,6 +100,12 @@ export interface Waiting {
   readonly job: string;
   readonly reason: string;
   readonly message: string;
+  /** Jobs that are tried before it. */
+  readonly ahead?: number;
+  /** The numbers of the message, for programs. */
+  readonly numbers?: Readonly<Record<string, number>>;
+  /** Where somebody can say; a `guess` moves with time, so that no file holds one. */
+  readonly expected?: Expected;
 }
 
 /** What one pass decided. */

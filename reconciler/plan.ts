@@ -8,19 +8,18 @@
  * @module
  */
 import { isFinal } from "../jobs/lifecycle.ts";
+import { nextExpiryMs } from "../cluster/cordon.ts";
 import { JOB_NAME } from "../jobs/schema.ts";
 import type { JobStatus } from "../jobs/status.ts";
 import { decideJob } from "./decide.ts";
 import { cleanings } from "./clean.ts";
 import { pruneHold, stopBudget } from "./guards.ts";
-import { type At, change, iso, move, putAttempt } from "./job_status.ts";
-import type { Action, InvalidJob, Plan, PlanInput, Waiting } from "./model.ts";
-import { roomsOf } from "./rooms.ts";
-import { type Candidate, type Placement, queueOrder, schedule } from "./schedule.ts";
+import { asTemplateSays, withInstances } from "./instances.ts";
+import type { At } from "./job_status.ts";
+import type { Action, InvalidJob, Plan, PlanInput } from "./model.ts";
+import { serveQueue } from "./queue.ts";
+import type { Candidate } from "./requests.ts";
 import { isAlive, type Sighting, sightingsByJob } from "./view.ts";
-
-/** Reason of a job that waits for all nodes to say that they do not run it. */
-const STATUS_LOST = "StatusLost";
 
 /** Jobs that nobody knows and that one pass looks at: a node may claim as many as it likes. */
 const MAX_STRANGERS = 100;
@@ -29,10 +28,11 @@ const NO_SIGHTINGS: readonly Sighting[] = [];
 
 /** Plans one pass. */
 export function plan(given: PlanInput): Plan {
-  const input = withEveryNode(given);
+  const sightings = sightingsByJob(given.observed.nodes);
+  const instances = withInstances(given.desired, given.history, given.now, living(sightings));
+  const input = withEveryNode({ ...given, desired: instances.desired });
   const { desired, observed, history, now } = input;
   const at: At = { now, commit: desired.commit };
-  const sightings = sightingsByJob(observed.nodes);
   const reachable = [...observed.nodes.values()].some((node) => node.state === "reachable");
   const unclaimed = strangers(input, sightings);
   const prune = pruneHold(input, unclaimed);
@@ -41,7 +41,7 @@ export function plan(given: PlanInput): Plan {
   const statuses = new Map<string, JobStatus>();
   const actions: Action[] = [];
   const candidates: Candidate[] = [];
-  let wakeAtMs: number | undefined;
+  let wakeAtMs = instances.wakeAtMs;
   const wake = (ms: number | undefined) => {
     if (ms !== undefined) wakeAtMs = Math.min(ms, wakeAtMs ?? ms);
   };
@@ -58,16 +58,19 @@ export function plan(given: PlanInput): Plan {
       networkWorks: reachable,
       claims,
       hold: { prune, mayStop },
+      scheduled: instances.templates.get(name),
     });
     statuses.set(name, decision.status);
     for (const action of decision.actions) actions.push(action);
     wake(decision.wakeAtMs);
     if (decision.candidate) {
-      candidates.push({ job: decision.candidate, status: decision.status });
+      const job = asTemplateSays(decision.candidate, desired);
+      candidates.push({ job, status: decision.status });
     }
   }
-  const queue = serve(input, candidates, statuses, at);
+  const queue = serveQueue(input, candidates, statuses, at);
   wake(queue.wakeAtMs);
+  wake(nextExpiryMs(desired.cluster.nodes, now));
   actions.push(...queue.launches);
   actions.push(...cleanings(input));
   return {
@@ -78,6 +81,11 @@ export function plan(given: PlanInput): Plan {
     wakeAtMs,
     held: prune ? [prune] : [],
   };
+}
+
+/** Jobs of which something lives somewhere. */
+function living(sightings: ReadonlyMap<string, readonly Sighting[]>): string[] {
+  return [...sightings].flatMap(([name, seen]) => seen.some((s) => isAlive(s.run)) ? [name] : []);
 }
 
 /** A node that was not observed at all is unknown, not removed. */
@@ -142,101 +150,4 @@ function invalidByName(input: PlanInput): ReadonlyMap<string, InvalidJob> {
   }
   for (const name of desired.jobs.keys()) named.delete(name);
   return named;
-}
-
-interface Served {
-  readonly launches: readonly Action[];
-  readonly waiting: readonly Waiting[];
-  readonly needCheckpoints: readonly string[];
-  readonly wakeAtMs: number | undefined;
-}
-
-/** Serves the queue and writes what came of it into `statuses`. */
-function serve(
-  input: PlanInput,
-  candidates: readonly Candidate[],
-  statuses: Map<string, JobStatus>,
-  at: At,
-): Served {
-  const { desired, observed } = input;
-  const hold = fearOfForgotten(input);
-  const ready: Candidate[] = [];
-  const waiting: Waiting[] = [];
-  for (const candidate of queueOrder(desired.cluster, candidates)) {
-    const { name, reason } = candidate.status;
-    const isHeld = hold !== undefined && (input.history.lost || reason === STATUS_LOST);
-    const why = isHeld ? { reason: STATUS_LOST, message: hold } : candidate.job.blocked;
-    if (!why) ready.push(candidate);
-    else {
-      waiting.push({ job: name, ...why });
-      statuses.set(name, wait(candidate.status, why.reason, why.message, at));
-    }
-  }
-  const rooms = roomsOf(desired.cluster, observed, statuses.values());
-  const served = schedule(ready, rooms, observed, desired.cluster.policy.maxLaunchesPerPass);
-  for (const { candidate, reason, message, detail } of served.waiting) {
-    const { name } = candidate.status;
-    waiting.push({ job: name, reason, message: detail });
-    statuses.set(name, wait(candidate.status, reason, message, at));
-  }
-  const launches = served.placed.map((placement) => launch(placement, statuses, at));
-  const limited = served.waiting.some((w) => w.reason === "LaunchLimit");
-  const held = waiting.some((w) => w.reason === STATUS_LOST);
-  const wakeAtMs = held || limited ? at.now + 1000 : undefined;
-  return { launches, waiting, needCheckpoints: served.needCheckpoints, wakeAtMs };
-}
-
-/** A waiting job is `Pending`, or stays `Recovering` with what failed still told. */
-function wait(status: JobStatus, reason: string, message: string, at: At): JobStatus {
-  const phase = status.phase === "Recovering" ? "Recovering" : "Pending";
-  return move(status, { phase, reason, message }, at);
-}
-
-/**
- * If the status branch was lost, a node that cannot be asked may run any job: those that were there
- * then are not launched until every node has answered or has been away for `nodeLostAfter`. Their
- * status says so, which is how a later pass, or another controller, knows.
- */
-function fearOfForgotten({ desired, observed, now }: PlanInput): string | undefined {
-  const lostAfter = desired.cluster.policy.nodeLostAfterMs;
-  for (const { name } of desired.cluster.nodes) {
-    const seen = observed.nodes.get(name);
-    if (seen?.state === "unknown" && now - seen.sinceMs < lostAfter) {
-      return `the status branch was lost and ${name} cannot be asked what it runs`;
-    }
-  }
-  return undefined;
-}
-
-function launch(placed: Placement, statuses: Map<string, JobStatus>, at: At): Action {
-  const { job, status, placement, because, resume } = placed;
-  const number = status.attempt + 1;
-  const attempt = {
-    attempt: number,
-    commit: at.commit,
-    specDigest: job.specDigest,
-    codeDigest: job.codeDigest,
-    placement,
-    because,
-    ...(resume ? { resumedFrom: { path: resume.path, step: resume.step } } : {}),
-    recordedAt: iso(at.now),
-  };
-  const nodes = placement.map((p) => p.node).join(", ");
-  const message = `attempt ${number} is launched on ${nodes}` +
-    (resume ? ` from step ${resume.step}` : "");
-  const moved = move(status, { phase: "Launching", reason: "Launching", message }, at);
-  const next = change(moved, {
-    specDigest: job.specDigest,
-    rerun: job.spec.rerun,
-    notBefore: undefined,
-  }, at);
-  statuses.set(status.name, putAttempt(next, attempt, at));
-  return {
-    kind: "launch",
-    job,
-    attempt,
-    ranks: placement.map((_, rank) => rank),
-    masterPort: null,
-    because,
-  };
 }

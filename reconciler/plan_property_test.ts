@@ -153,6 +153,13 @@ Deno.test("over unchanged machines the statuses settle, and then stay the same o
   });
 });
 
+/** A guess at a start moves with the time, which is why no file holds one. */
+function withoutGuesses({ waiting }: Plan) {
+  return waiting.map(({ expected, ...rest }) =>
+    expected?.basis === "guess" ? rest : { ...rest, expected }
+  );
+}
+
 Deno.test("until the wake-up that a plan names, time alone changes nothing", () => {
   check((input, first) => {
     let now = after(input, first);
@@ -163,7 +170,7 @@ Deno.test("until the wake-up that a plan names, time alone changes nothing", () 
     for (const [name, status] of late.statuses) {
       assert.equal(status, settled.statuses.get(name), `${name} changes unasked`);
     }
-    assert.deepEqual(late.waiting, settled.waiting);
+    assert.deepEqual(withoutGuesses(late), withoutGuesses(settled));
     const told = (p: Plan) => p.actions.map((a) => `${a.kind} ${a.because}`).toSorted();
     assert.deepEqual(told(late), told(settled));
   });

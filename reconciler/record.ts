@@ -55,7 +55,7 @@ export class Recorder {
     const now = clock.now();
     if (!right.mayAct()) return { committed: false, moved: false, retryAtMs: now + RETRY_MS };
     const due = this.#lastCommitMs + desired.cluster.policy.statusMinIntervalMs;
-    if (now < due && !launchesAnew(plan, history)) {
+    if (now < due && !launchesAnew(plan, history) && !evictsAnew(plan, history)) {
       return { committed: false, moved: false, retryAtMs: due };
     }
     const outcome = await repository.commitStatus({
@@ -127,6 +127,15 @@ function launchesAnew(plan: Plan, history: History): boolean {
     action.kind === "launch" &&
     history.jobs.get(action.job.spec.name)?.attempt !== action.attempt.attempt
   );
+}
+
+/** An attempt is stopped for another only once that is recorded, and somebody waits for it. */
+function evictsAnew(plan: Plan, history: History): boolean {
+  return [...plan.statuses.values()].some((status) => {
+    const evicted = status.attempts.at(-1)?.evicted;
+    return evicted !== undefined && status !== history.jobs.get(status.name) &&
+      history.jobs.get(status.name)?.attempts.at(-1)?.evicted === undefined;
+  });
 }
 
 function sameFiles(

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Gpu } from "../cluster/gpu.ts";
 import { plan } from "./plan.ts";
-import { describeNeed } from "./schedule.ts";
+import { describeNeed } from "./scheduling/words.ts";
 import {
   ago,
   attempt,

@@ -65,7 +65,7 @@ export class SecretCheck {
     if (this.#marked && this.#of === desired && this.#found === text) return this.#marked;
     const marked = new Map(desired.jobs);
     for (const { name, job, message } of missing) {
-      marked.set(name, { ...job, blocked: { reason: "SecretMissing", message } });
+      marked.set(name, { ...job, blocked: job.blocked ?? { reason: "SecretMissing", message } });
     }
     this.#of = desired;
     this.#found = text;

@@ -5,6 +5,7 @@
  * @module
  */
 import { dump } from "js-yaml";
+import type { Cordon } from "../cluster/node.ts";
 import { cutText, withoutControls } from "../cluster/show.ts";
 import { isSafeYaml, yamlText } from "../cluster/yaml_text.ts";
 import { formatProblem } from "../jobs/problem.ts";
@@ -13,12 +14,10 @@ import type { Attempt, JobStatus } from "../jobs/status.ts";
 import { dashboard, type NodeStatus } from "./dashboard.ts";
 import type { History, Plan, Snapshot } from "./model.ts";
 import type { NodeObservation } from "./ports.ts";
+import { queueFile } from "./queue_file.ts";
 
 /** Deleted jobs that are remembered, so that attempt numbers are not used twice. */
 export const KEPT_TOMBSTONES = 1000;
-
-/** Waiting jobs that `queue.yaml` lists. */
-const LISTED_WAITING = 200;
 
 /**
  * Written by another library than the one that reads people's files: it is several times as fast,
@@ -42,14 +41,14 @@ export function renderJob(status: JobStatus): string {
 
 /** Keys in one order, whether the status was read from a file or has just been made. */
 const STATUS_KEYS: readonly (keyof JobStatus)[] = [
-  ...["name", "phase", "reason", "message", "since", "file", "owner", "queue"] as const,
+  ...["name", "phase", "reason", "message", "since", "file", "parent", "owner", "queue"] as const,
   ...["priority", "submittedAt", "commit", "specDigest", "attempt", "retries"] as const,
   ...["notBefore", "rerun", "conditions", "problems", "attempts"] as const,
 ];
 const ATTEMPT_KEYS: readonly (keyof Attempt)[] = [
   ...["attempt", "commit", "specDigest", "codeDigest", "placement", "because"] as const,
-  ...["resumedFrom", "recordedAt", "startedAt", "endedAt", "end", "failure"] as const,
-  "exitCodes",
+  ...["resumedFrom", "recordedAt", "startedAt", "evicted", "endedAt", "end"] as const,
+  ...["failure", "exitCodes", "peakMiB"] as const,
 ];
 
 function ordered(status: JobStatus) {
@@ -73,12 +72,7 @@ export function statusFiles(view: Snapshot): Map<string, string> {
   files.set(
     "queue.yaml",
     head + fastYaml({
-      waiting: view.plan.waiting.slice(0, LISTED_WAITING).map((w, i) => ({
-        position: i + 1,
-        ...w,
-      })),
-      total: view.plan.waiting.length,
-      held: view.plan.held,
+      ...queueFile(view),
       problems: view.desired.problems.slice(0, 200).map(formatProblem),
     }),
   );
@@ -131,11 +125,21 @@ function nodeStatuses(view: Snapshot, statuses: readonly JobStatus[]): NodeStatu
         ? (seen.gpus ?? []).map(({ uuid, model }) => ({ uuid, model }))
         : [],
       ...(node.cpuSlots > 0 ? { cpuSlots: node.cpuSlots } : {}),
-      ...(node.cordoned ? { cordoned: node.cordoned.reason } : {}),
+      ...(node.cordoned ? { cordoned: cordonOf(node.cordoned) } : {}),
       jobs: jobsOn.get(node.name) ?? [],
       ...conditionsOf(seen),
     };
   });
+}
+
+/** As it is declared: whether its time is over depends on the clock, and moves no file. */
+function cordonOf({ reason, untilMs, drain, gpus }: Cordon): NonNullable<NodeStatus["cordoned"]> {
+  return {
+    reason,
+    ...(untilMs === undefined ? {} : { until: new Date(untilMs).toISOString() }),
+    ...(drain ? { drain } : {}),
+    ...(gpus ? { gpus } : {}),
+  };
 }
 
 function reasonOf(seen: NodeObservation | undefined): string | undefined {

@@ -1278,7 +1278,9 @@ class Command:
         if interface:
             env |= {"NCCL_SOCKET_IFNAME": f"={interface}", "GLOO_SOCKET_IFNAME": interface}
         wanted = spec["env"] | self.secrets
-        env |= {k: v for k, v in wanted.items() if not k.startswith("UGRO_")}
+        # Ours are set below; the index is the manifest's.
+        env |= {k: v for k, v in wanted.items()
+                if not k.startswith("UGRO_") or k == "UGRO_ARRAY_INDEX"}
         return env | {
             "UGRO_RUN": name, "UGRO_RUN_DIR": self.folder, "UGRO_LOG_DIR": f"{self.folder}/logs",
             "UGRO_JOB": launch["job"], "UGRO_ATTEMPT": str(launch["attempt"]),

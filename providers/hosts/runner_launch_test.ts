@@ -85,7 +85,12 @@ scenario(
       gpusPerNode: 2,
       gpus: ["GPU-a", "GPU-b"],
       master: { address: "127.0.0.1", port: 29999 },
-      env: { MINE: "1", UGRO_JOB: "forged", CUDA_DEVICE_ORDER: "FASTEST_FIRST" },
+      env: {
+        MINE: "1",
+        UGRO_JOB: "forged",
+        UGRO_ARRAY_INDEX: "7",
+        CUDA_DEVICE_ORDER: "FASTEST_FIRST",
+      },
       resumeFrom: "checkpoints/demo/step-7",
       workdir,
     });
@@ -104,6 +109,7 @@ scenario(
         "MASTER_PORT=29999",
         "UGRO_RUN=demo/1/0",
         "UGRO_JOB=demo",
+        "UGRO_ARRAY_INDEX=7",
         "UGRO_ATTEMPT=1",
         `UGRO_CONFIG=${folder}/config.json`,
         `UGRO_CHECKPOINT_DIR=${root}/checkpoints/demo`,

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { Cluster, Policy } from "../../cluster/cluster.ts";
+import { type Cluster, DEFAULT_SCHEDULING, type Policy } from "../../cluster/cluster.ts";
 import type { Gpu, GpuOwner } from "../../cluster/gpu.ts";
 import type { NodeName, NodeSpec } from "../../cluster/node.ts";
 import type { DesiredJob, JobName, JobSpec, Resources } from "../../jobs/job.ts";
@@ -58,6 +58,9 @@ export function cluster(nodes: readonly (string | NodeSpec)[], changes: Partial<
     nodes: nodes.map((node) => typeof node === "string" ? nodeSpec(node) : node),
     environments: {},
     queues: [{ name: "default", priority: 0 }],
+    users: [],
+    groups: [],
+    scheduling: DEFAULT_SCHEDULING,
     policy: policy(),
     communication: {},
     env: {},
