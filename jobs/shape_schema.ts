@@ -35,9 +35,9 @@ const dependency = z.union([
     when: choice("How it must have ended.", ["success", "failure", "any"]).prefault("success"),
   }),
 ], { error: AFTER_WORDS });
-/** `after: prep`, or a list. */
+/** `after: prep`, `after: {job: prep, when: any}`, or a list of such. */
 export const afterSchema = z.union([
-  dependencyName,
+  dependency,
   list(dependency, MAX_AFTER),
 ], { error: `${AFTER_WORDS}, or a list of them` })
   .meta({ description: "Jobs that must have ended before; with success unless `when` says." });

@@ -50,8 +50,8 @@ export function timingOf(fields: Partial<Manifest>, name: string, report: Report
 
 function afterOf(given: Manifest["after"], name: string, report: Report): Dependency[] {
   if (given === undefined) return [];
-  const items = typeof given === "string" ? [given] : given;
-  const path = (i: number) => typeof given === "string" ? ["after"] : ["after", i];
+  const items = Array.isArray(given) ? given : [given];
+  const path = (i: number) => Array.isArray(given) ? ["after", i] : ["after"];
   const seen = new Set<string>();
   return items.map((item, i) => {
     const { job, when } = typeof item === "string" ? { job: item, when: "success" as const } : item;

@@ -62,6 +62,7 @@ Deno.test("`after` is one name, or a list of names and of names with a condition
     { job: "b", when: "success" },
     { job: "c", when: "any" },
   ]);
+  assert.deepEqual(job("after: {job: a, when: any}").after, [{ job: "a", when: "any" }]);
   assert(!("after" in job("after: []")));
 });
 
