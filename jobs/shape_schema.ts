@@ -28,16 +28,15 @@ export const nodesSchema = z.union([
 const AFTER_WORDS = "the name of a job, or `{job: NAME, when: success}`";
 const dependencyName = z.string({ error: AFTER_WORDS }).max(63, { error: AFTER_WORDS })
   .regex(JOB_NAME, { error: AFTER_WORDS });
-const dependency = z.union([
-  dependencyName,
-  map({
-    job: dependencyName.meta({ description: "Name of the job, or of a manifest of many jobs." }),
-    when: choice("How it must have ended.", ["success", "failure", "any"]).prefault("success"),
-  }),
-], { error: AFTER_WORDS });
+const dependencyMap = map({
+  job: dependencyName.meta({ description: "Name of the job, or of a manifest of many jobs." }),
+  when: choice("How it must have ended.", ["success", "failure", "any"]).prefault("success"),
+});
+const dependency = z.union([dependencyName, dependencyMap], { error: AFTER_WORDS });
 /** `after: prep`, `after: {job: prep, when: any}`, or a list of such. */
 export const afterSchema = z.union([
-  dependency,
+  dependencyName,
+  dependencyMap,
   list(dependency, MAX_AFTER),
 ], { error: `${AFTER_WORDS}, or a list of them` })
   .meta({ description: "Jobs that must have ended before; with success unless `when` says." });
