@@ -10,7 +10,17 @@
 import { Command, CommanderError, Option } from "commander";
 import type { RawServiceOptions } from "./options.ts";
 import { LOG_LEVELS, parseBranch, parseListen, parsePoll, parseRepo } from "./options.ts";
-import { OUTPUTS, type StatusOptions } from "./output.ts";
+import { OUTPUTS, type QueueOptions, type StatusOptions } from "./output.ts";
+import {
+  ESTIMATES,
+  parseCount,
+  parseEvery,
+  parseLoad,
+  parsePolicies,
+  parseSeed,
+  SIMULATE_OUTPUTS,
+  type SimulateOptions,
+} from "./simulate/options.ts";
 import { tell } from "./text.ts";
 
 /** Exit code of a command line that could not be understood. */
@@ -42,6 +52,7 @@ function buildProgram(done: (code: number) => void): Command {
     });
   addService(program, done);
   addReading(program, done);
+  addSimulate(program, done);
   return program;
 }
 
@@ -85,18 +96,63 @@ function addReading(program: Command, done: (code: number) => void): void {
     .description("check the files of a state repository on disk")
     .argument("[path...]", "folders with a cluster.yaml, or files in one (default: here)")
     .action(async (paths: string[]) => done(await (await import("./validate.ts")).validate(paths)));
-  program.command("status")
-    .description("say how the jobs are, or tell the whole story of one")
+  lookingCommand(program, "status", "say how the jobs are, or tell the whole story of one")
     .argument("[job]", "the name of a job")
-    .option("--repo <url|path>", "the state repository, or a clone of it", parseRepo, ".")
-    .addOption(
-      new Option("-o, --output <format>", "how to print it").choices([...OUTPUTS]).default("table"),
-    )
     .action(async (job: string | undefined, options: StatusOptions) =>
       done(await (await import("./status.ts")).status(job, options))
     );
+  lookingCommand(program, "queue", "say who waits for what, and who has how many GPUs")
+    .option("--branch <name>", "the branch that people write", parseBranch, "main")
+    .action(async (options: QueueOptions) =>
+      done(await (await import("./queue.ts")).queue(options))
+    );
   program.command("version").description("print the versions that a bug report needs")
     .action(async () => done((await import("./version.ts")).version()));
+}
+
+/** A command that reads the status branch. */
+function lookingCommand(program: Command, name: string, description: string): Command {
+  return program.command(name).description(description)
+    .option("--repo <url|path>", "the state repository, or a clone of it", parseRepo, ".")
+    .addOption(
+      new Option("-o, --output <format>", "how to print it").choices([...OUTPUTS]).default("table"),
+    );
+}
+
+/** The what-if. */
+function addSimulate(program: Command, done: (code: number) => void): void {
+  const [policies, every] = [parsePolicies("fifo,default"), parseEvery("30m")];
+  program.command("simulate")
+    .description("replay a trace of jobs on simulated nodes, under several policies")
+    .option("--cluster <file>", "the nodes, queues and users", "cluster.yaml")
+    .addOption(new Option("--trace <file>", "jobs as CSV").conflicts("generate"))
+    .addOption(new Option("--generate <jobs>", "make a trace instead").argParser(parseCount))
+    .addOption(
+      new Option("--load <share>", "GPU time that it asks for, of what there is")
+        .argParser(parseLoad).default(0.9),
+    )
+    .addOption(new Option("--seed <number>", "of its randomness").argParser(parseSeed).default(1))
+    .option("--save <file>", "write the trace as CSV")
+    .addOption(
+      new Option("--policy <names>", "what to compare, such as fifo,backfill,default")
+        .argParser(parsePolicies).default(policies, "fifo,default"),
+    )
+    .addOption(
+      new Option("--estimates <how>", "what the scheduler knows of the length of a job")
+        .choices([...ESTIMATES]).default("rounded"),
+    )
+    .addOption(
+      new Option("--checkpoint-every <time>", "how often jobs save").argParser(parseEvery)
+        .default(every, "30m"),
+    )
+    .addOption(
+      new Option("-o, --output <format>", "how to print it").choices([...SIMULATE_OUTPUTS])
+        .default("table"),
+    )
+    .option("--svg <file>", "draw utilisation over time")
+    .action(async (options: SimulateOptions) =>
+      done(await (await import("./simulate/mod.ts")).simulate(options))
+    );
 }
 
 /** An error for people; a missing permission with the way to grant it. */

@@ -5,7 +5,9 @@ Deno.test("help goes to stdout and is no failure", async () => {
   const { code, out, err } = await ugro("--help");
   assert.equal(code, 0);
   assert.equal(err, "");
-  for (const command of ["start", "once", "demo", "validate", "status", "version"]) {
+  for (
+    const command of ["start", "once", "demo", "validate", "status", "queue", "simulate", "version"]
+  ) {
     assert.match(out, new RegExp(`^  ${command} `, "m"));
   }
 });
@@ -22,6 +24,8 @@ Deno.test("unknown options, bad values and missing options exit 2", async () => 
     const [args, message] of [
       [["status", "--ouput", "json"], /Did you mean --output\?/],
       [["status", "-o", "xml"], /Allowed choices are table, wide, json, yaml, name/],
+      [["queue", "-o", "xml"], /Allowed choices are table, wide, json, yaml, name/],
+      [["queue", "--branch", "a..b"], /branch/i],
       [["start"], /required option '--repo <url\|path>' not specified/],
       [["start", "--repo", "/r", "--listen", "8420"], /Write HOST:PORT/],
       [["once", "--repo", "/r", "--poll", "5"], /Write a time/],

@@ -16,6 +16,12 @@ export interface StatusOptions {
   readonly output: Output;
 }
 
+/** Options of `ugro queue`. */
+export interface QueueOptions extends StatusOptions {
+  /** The branch that people write. */
+  readonly branch: string;
+}
+
 /** JSON or YAML with all control and direction characters escaped, so `safeLines` changes nothing. */
 export function serialise(value: unknown, output: "json" | "yaml"): string {
   if (output === "json") return escapeJson(JSON.stringify(value, null, 2));

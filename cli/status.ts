@@ -8,7 +8,7 @@ import { isFinal } from "../jobs/lifecycle.ts";
 import type { JobStatus } from "../jobs/status.ts";
 import { age } from "./age.ts";
 import { type Output, serialise, type StatusOptions } from "./output.ts";
-import { openRepository, readSnapshot, type Snapshot } from "./status_source.ts";
+import { type Listed, openRepository, readSnapshot, type Snapshot } from "./status_source.ts";
 import { placementWords, story } from "./status_story.ts";
 import { table } from "./table.ts";
 import { print, safe, tell } from "./text.ts";
@@ -50,7 +50,7 @@ export function show(
     );
     return 1;
   }
-  print(one(job, output, now));
+  print(one(job, output, now, snapshot.queue?.waiting.find((listed) => listed.job === name)));
   return code;
 }
 
@@ -72,7 +72,12 @@ function list(jobs: readonly JobStatus[], output: Output, now: number): string {
   }
 }
 
-function one(job: JobStatus, output: Output, now: number): string {
+function one(
+  job: JobStatus,
+  output: Output,
+  now: number,
+  listed: Listed | undefined,
+): string {
   switch (output) {
     case "json":
     case "yaml":
@@ -80,19 +85,20 @@ function one(job: JobStatus, output: Output, now: number): string {
     case "name":
       return safe(job.name);
     case "table":
-      return story(job, now).join("\n");
+      return story(job, now, listed).join("\n");
     case "wide":
       return jobTable([job], true, now);
   }
 }
 
 function jobTable(jobs: readonly JobStatus[], wide: boolean, now: number): string {
-  const more = ["QUEUE", "PRIORITY", "OWNER", "RETRIES", "COMMIT", "MESSAGE"];
+  const more = ["QUEUE", "PRIORITY", "OWNER", "PARENT", "RETRIES", "COMMIT", "MESSAGE"];
   const heading = ["NAME", "PHASE", "ATTEMPT", "NODES", "REASON", "AGE", ...(wide ? more : [])];
   const rows = jobs.map((job) => {
-    const { name, phase, attempt, reason, since, queue, priority, owner = "", retries } = job;
+    const { name, phase, attempt, reason, since, queue, priority, retries } = job;
+    const { owner = "", parent = "", commit, message } = job;
     const row = [name, phase, `${attempt || ""}`, nodesOf(job, wide), reason, age(since, now)];
-    const rest = [queue, `${priority}`, owner, `${retries}`, job.commit.slice(0, 12), job.message];
+    const rest = [queue, `${priority}`, owner, parent, `${retries}`, commit.slice(0, 12), message];
     return wide ? [...row, ...rest] : row;
   });
   return table(heading, rows);

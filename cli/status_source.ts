@@ -6,11 +6,14 @@
 import { hash } from "node:crypto";
 import { isAbsolute, join, resolve } from "node:path";
 import { z } from "zod";
+import type { Cluster } from "../cluster/cluster.ts";
+import { parseCluster } from "../cluster/parse.ts";
 import { parseYaml } from "../cluster/yaml.ts";
+import { formatProblem } from "../jobs/problem.ts";
 import type { JobStatus } from "../jobs/status.ts";
 import { Git } from "../providers/git/git.ts";
 import { GitStateRepository } from "../providers/git/repository.ts";
-import { fileAt } from "../reconciler/files.ts";
+import { fileAt, MAX_MANIFEST_BYTES } from "../reconciler/files.ts";
 import { HistoryReader, OUR_OWN } from "../reconciler/history.ts";
 import type { StateRepository } from "../reconciler/ports.ts";
 
@@ -23,7 +26,32 @@ export interface Snapshot {
   readonly unreadable: readonly string[];
   /** What a person has to mend on the nodes: `node: type: message; fix: …`. */
   readonly toMend: readonly string[];
+  /** undefined: it is not there, or not as UGRO writes it, so that nobody knows who waits. */
+  readonly queue?: Queue | undefined;
+  /** Head of the branch that people write; undefined: there is none. */
+  readonly desired?: string | undefined;
 }
+
+/** `queue.yaml`: who waits, in order, the first of them. */
+type Queue = z.infer<typeof QueueSchema>;
+
+/** A job that waits. */
+export type Listed = Queue["waiting"][number];
+
+const QueueSchema = z.object({
+  waiting: z.array(z.object({
+    position: z.number(),
+    job: z.string(),
+    needs: z.string().optional(),
+    reason: z.string(),
+    message: z.string(),
+    ahead: z.number().optional(),
+    numbers: z.record(z.string(), z.number()).optional(),
+    expectedStart: z.string().optional(),
+    expectedBy: z.string().optional(),
+  })),
+  total: z.number(),
+});
 
 const NodesSchema = z.object({
   nodes: z.array(z.object({
@@ -38,13 +66,17 @@ const MIRRORS = ".ugro/look";
 
 /**
  * Opens a state repository: a URL, a bare repository, or a clone, which stands for its `origin`.
- * The caller closes it.
+ * `branch` is the one that people write. The caller closes it.
  */
-export async function openRepository(repo: string): Promise<GitStateRepository> {
+export async function openRepository(
+  repo: string,
+  branch = "main",
+): Promise<GitStateRepository> {
   const remote = await remoteOf(repo);
   const name = hash("sha256", remote).slice(0, 16);
   return new GitStateRepository({
     remote,
+    branch,
     mirrorDir: resolve(MIRRORS, `${name}.git`),
     codeDir: resolve(MIRRORS, `${name}.code`),
     networkMs: 30_000,
@@ -58,20 +90,52 @@ export async function readSnapshot(state: StateRepository): Promise<Snapshot> {
   const { jobs, unreadable } = await new HistoryReader(state).read(heads.value.status, false);
   const byName = [...jobs.values()].toSorted((a, b) => a.name < b.name ? -1 : 1);
   const lines = [...unreadable].map(([name, why]) => `jobs/${name}.yaml: ${why}`);
-  const toMend = heads.value.status === undefined
-    ? []
-    : await readToMend(state, heads.value.status);
-  return { commit: heads.value.status, jobs: byName, unreadable: lines, toMend };
+  const ours = heads.value.status;
+  return {
+    commit: ours,
+    jobs: byName,
+    unreadable: lines,
+    toMend: await readToMend(state, ours),
+    queue: await readOurs(state, ours, "queue.yaml", QueueSchema),
+    desired: heads.value.desired,
+  };
 }
 
-/** The conditions of nodes; a file that is not as UGRO writes it has none. */
-async function readToMend(state: StateRepository, commit: string): Promise<string[]> {
-  const bytes = await fileAt(state, commit, "cluster.yaml", OUR_OWN.maxBytes);
-  const read = bytes && parseYaml("cluster.yaml", bytes, OUR_OWN);
-  const nodes = read?.ok ? NodesSchema.safeParse(read.value.value).data?.nodes ?? [] : [];
+/** The conditions of nodes. */
+async function readToMend(state: StateRepository, commit: string | undefined): Promise<string[]> {
+  const { nodes = [] } = await readOurs(state, commit, "cluster.yaml", NodesSchema) ?? {};
   return nodes.flatMap(({ name, conditions = [] }) =>
     conditions.map(({ type, message, fix }) => `${name}: ${type}: ${message}; fix: ${fix}`)
   );
+}
+
+/** A file of the status branch; undefined when it is not there, or not as UGRO writes it. */
+async function readOurs<T>(
+  state: StateRepository,
+  commit: string | undefined,
+  path: string,
+  schema: z.ZodType<T>,
+): Promise<T | undefined> {
+  const bytes = commit && await fileAt(state, commit, path, OUR_OWN.maxBytes);
+  const read = bytes && parseYaml(path, bytes, OUR_OWN);
+  return read && read.ok ? schema.safeParse(read.value.value).data : undefined;
+}
+
+/** The cluster that people declare at a commit, without which nobody has quotas or shares. */
+export async function readCluster(
+  state: StateRepository,
+  commit: string | undefined,
+): Promise<{ readonly cluster: Cluster | undefined; readonly problems: readonly string[] }> {
+  const file = "cluster.yaml";
+  const bytes = commit && await fileAt(state, commit, file, MAX_MANIFEST_BYTES);
+  if (!bytes) {
+    const why = `${file}: not found on the branch that people write, so that quotas, shares and ` +
+      "limits are unknown (name the branch with --branch)";
+    return { cluster: undefined, problems: [why] };
+  }
+  const parsed = parseCluster(file, bytes, { env: Deno.env.toObject() });
+  if (parsed.ok) return { cluster: parsed.value, problems: [] };
+  return { cluster: undefined, problems: parsed.problems.map(formatProblem) };
 }
 
 /** What git is to fetch from: for a clone its origin, for another folder its whole path. */

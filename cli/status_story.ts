@@ -4,12 +4,17 @@
  * @module
  */
 import { formatProblem } from "../jobs/problem.ts";
-import type { Attempt, Condition, JobStatus, PlacedRank } from "../jobs/status.ts";
+import type { Attempt, Condition, Eviction, JobStatus, PlacedRank } from "../jobs/status.ts";
 import { age } from "./age.ts";
+import { expectedWords } from "./expected.ts";
+import type { Listed } from "./status_source.ts";
 import { safe } from "./text.ts";
 
-/** The story as lines, newest attempt first; `now` in milliseconds since the epoch. */
-export function story(job: JobStatus, now: number): string[] {
+/**
+ * The story as lines, newest attempt first; `now` in milliseconds since the epoch, `listed` where
+ * the job stands in the queue.
+ */
+export function story(job: JobStatus, now: number, listed?: Listed): string[] {
   const { name, phase, reason, message, since, file, commit, queue, priority, owner } = job;
   return [
     `${safe(name)}: ${safe(phase)} for ${age(since, now)} (${safe(reason)})`,
@@ -17,6 +22,8 @@ export function story(job: JobStatus, now: number): string[] {
     "",
     field("file", `${file} at ${shortCommit(commit)}`),
     field("queue", `${queue}, priority ${priority}${owner === undefined ? "" : `, for ${owner}`}`),
+    ...(listed === undefined ? [] : [field("waits", waitsWords(listed, now))]),
+    ...(job.parent === undefined ? [] : [field("one of", job.parent)]),
     field("submitted", `${job.submittedAt} (${age(job.submittedAt, now)} ago)`),
     field("retries", `${job.retries} used`),
     ...(job.notBefore === undefined ? [] : [field("not before", job.notBefore)]),
@@ -26,9 +33,23 @@ export function story(job: JobStatus, now: number): string[] {
   ];
 }
 
-/** `node1 (2 GPUs), node2 (2 GPUs)`. */
+/** `12 before it; expected in 2h10m by limit; needs 1 node(s) with 8 GPU(s); …`. */
+function waitsWords(listed: Listed, now: number): string {
+  const { position, ahead, needs, message } = listed;
+  const expected = expectedWords(listed, now);
+  return [
+    ahead === undefined ? `place ${position}` : `${ahead} before it`,
+    expected ? `expected ${expected}` : "",
+    needs ? `needs ${needs}` : "",
+    message,
+  ].filter((text) => text !== "").join("; ");
+}
+
+/** `node1 (2 GPUs), node2 (0.5 of 1 GPU)`. */
 export function placementWords(placement: readonly PlacedRank[]): string {
-  return placement.map(({ node, gpus }) => `${node} (${count(gpus)})`).join(", ");
+  return placement.map(({ node, gpus, share }) => {
+    return `${node} (${share === undefined ? "" : `${share} of `}${count(gpus)})`;
+  }).join(", ");
 }
 
 function count(gpus: readonly string[]): string {
@@ -43,6 +64,7 @@ function conditionLine({ type, status, reason, message, since }: Condition, now:
 
 function attemptLines(attempt: Attempt, now: number): string[] {
   const { placement, because, resumedFrom, startedAt, endedAt, failure, exitCodes } = attempt;
+  const { evicted, peakMiB } = attempt;
   const ended = endedAt === undefined ? "" : `, ended ${endedAt} after ${span(attempt)}`;
   const running = endedAt === undefined && startedAt !== undefined
     ? ` (${age(startedAt, now)} ago)`
@@ -56,6 +78,10 @@ function attemptLines(attempt: Attempt, now: number): string[] {
     ...(resumedFrom === undefined
       ? []
       : [field("resumed", `from step ${resumedFrom.step}: ${resumedFrom.path}`)]),
+    ...(evicted === undefined ? [] : [field("evicted", evictionWords(evicted))]),
+    ...(peakMiB === undefined
+      ? []
+      : [field("peak memory", `${(peakMiB / 1024).toFixed(1)} GB of a GPU`)]),
     ...(exitCodes === undefined
       ? []
       : [field("exit codes", exitCodes.map((code) => code ?? "-").join(", "))]),
@@ -64,6 +90,11 @@ function attemptLines(attempt: Attempt, now: number): string[] {
       ...failure.message.split("\n").map((line) => `    ${safe(line)}`),
     ]),
   ];
+}
+
+/** `made room for urgent: urgent has a higher priority (Preempted at 2026-…)`. */
+function evictionWords({ reason, by, message, at }: Eviction): string {
+  return `${by === undefined ? "" : `made room for ${by}: `}${message} (${reason} at ${at})`;
 }
 
 function place({ node, rank }: { node?: string; rank?: number }): string {

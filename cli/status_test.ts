@@ -87,6 +87,20 @@ const snapshot: Snapshot = {
   jobs: [running, waiting, deleted],
   unreadable: [],
   toMend: [],
+  queue: {
+    waiting: [{
+      position: 3,
+      job: "wide",
+      needs: "4 node(s) with 1 GPU(s)",
+      reason: "Resources",
+      message: "2 of 4 node(s) found\x1b[2J",
+      ahead: 2,
+      expectedStart: "2026-03-01T14:10:00.000Z",
+      expectedBy: "limit",
+    }],
+    total: 3,
+  },
+  desired: "d",
 };
 
 Deno.test("the table lists each job; what is over and deleted is only counted", async () => {
@@ -100,9 +114,15 @@ Deno.test("the table lists each job; what is over and deleted is only counted", 
   assert.equal(err, "and 1 of deleted manifests (-o wide lists them)");
 });
 
-Deno.test("wide adds queue, owner and the sentence", async () => {
-  const { out } = await printed(() => show(snapshot, undefined, "wide", now));
-  assert.match(out, /gpu2 \(2 GPUs\), gpu3 \(1 CPU slot\).* default +5 +ada +1 .*runs on 2 nodes/);
+Deno.test("wide adds queue, owner, parent and the sentence", async () => {
+  const child = { ...running, name: "sweep-1", parent: "sweep" };
+  const jobs = [...snapshot.jobs, child];
+  const { out } = await printed(() => show({ ...snapshot, jobs }, undefined, "wide", now));
+  assert.match(
+    out,
+    /gpu2 \(2 GPUs\), gpu3 \(1 CPU slot\).* default +5 +ada +- +1 .*runs on 2 nodes/,
+  );
+  assert.match(out, /^sweep-1 .* ada +sweep +1 /m);
   assert.match(out, /^old +Cancelled/m);
 });
 
@@ -114,6 +134,45 @@ Deno.test("the story of a job tells its attempts, newest first, made safe to pri
   assert.match(out, /resumed +from step 40: \/ckpt\/step-40/);
   assert.match(out, /ended 2026-03-01T11:50:05Z after 50m$/m);
   assert.match(out, /failure +gpu-oom on gpu1, rank 0\n {4}CUDA out of memory\\u001b\[2J\n/);
+});
+
+Deno.test("the story of a job that waits tells its place, and when it is expected to start", async () => {
+  const { out } = await printed(() => show(snapshot, "wide", "table", now));
+  const line = /^ {2}waits {7}(.*)$/m.exec(out)?.[1];
+  assert.equal(
+    line,
+    "2 before it; expected in 2h10m by limit; needs 4 node(s) with 1 GPU(s); " +
+      "2 of 4 node(s) found\\u001b[2J",
+  );
+  const { out: other } = await printed(() => show(snapshot, "demo", "table", now));
+  assert.doesNotMatch(other, /^ {2}waits/m);
+});
+
+Deno.test("the story tells for whom an attempt made room, its memory, share and parent", async () => {
+  const [first] = running.attempts;
+  assert.ok(first);
+  const attempts = [{
+    ...first,
+    end: "evicted" as const,
+    placement: [{ node: "gpu1", gpus: ["GPU-a"], share: 0.5 }],
+    peakMiB: 12_595,
+    evicted: {
+      reason: "Preempted" as const,
+      by: "urgent-1",
+      message: "urgent-1 has a higher priority",
+      at: "2026-03-01T11:49:00Z",
+    },
+  }];
+  const jobs = [{ ...running, parent: "sweep", attempts }];
+  const { out } = await printed(() => show({ ...snapshot, jobs }, "demo", "table", now));
+  assert.match(out, /^attempt 1: evicted$/m);
+  assert.match(
+    out,
+    /evicted +made room for urgent-1: urgent-1 has a higher priority \(Preempted at 2026/,
+  );
+  assert.match(out, /^ {2}peak memory 12\.3 GB of a GPU$/m);
+  assert.match(out, /gpu1 \(0\.5 of 1 GPU\)/);
+  assert.match(out, /^ {2}one of +sweep$/m);
 });
 
 Deno.test("an unknown job fails with the likely one; unreadable files are told and fail", async () => {
@@ -146,6 +205,7 @@ Deno.test("the snapshot comes from the branch ugro/status of a real repository",
   const files = {
     "jobs/demo.yaml": stringify(running),
     "jobs/torn.yaml": "phase: 1\n",
+    "queue.yaml": stringify({ ...snapshot.queue, held: [] }),
     "cluster.yaml": stringify({ nodes: [{ name: "n1", conditions: [condition] }, { name: "n2" }] }),
   };
   await withFiles(files, async (folder) => {
@@ -161,7 +221,21 @@ Deno.test("the snapshot comes from the branch ugro/status of a real repository",
     assert.deepEqual(found.jobs, [running]);
     assert.equal(found.unreadable.length, 1);
     assert.match(found.unreadable[0] ?? "", /^jobs\/torn\.yaml: /);
+    assert.deepEqual(found.queue, snapshot.queue);
+    assert.equal(found.desired, undefined);
     assert.deepEqual(found.toMend, ["n1: HostKeyChanged: it has changed; fix: x"]);
+  });
+});
+
+Deno.test("a queue that is not as UGRO writes it is unknown", async () => {
+  await withFiles({ "queue.yaml": "waiting: 3\n" }, async (folder) => {
+    await git(folder, "init", "--quiet", "--initial-branch=ugro/status");
+    await git(folder, "add", ".");
+    await git(folder, "commit", "--quiet", "--message", "status");
+    const dirs = { mirrorDir: `${folder}/.mirror`, codeDir: `${folder}/.code` };
+    const repository = new GitStateRepository({ remote: folder, ...dirs });
+    const found = await readSnapshot(repository).finally(() => repository.close());
+    assert.equal(found.queue, undefined);
   });
 });
 

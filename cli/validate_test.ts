@@ -76,3 +76,38 @@ Deno.test("a file name with terminal escapes is printed without them", async () 
     assert.match(out, /^jobs\/a\\u001b\[31m\.yaml:/);
   });
 });
+
+Deno.test("a manifest of many jobs tells how many it makes", async () => {
+  const files = {
+    "cluster.yaml": cluster,
+    "jobs/sweep.yaml": `${job}matrix: {seed: [1, 2], optim: [adam, sgd]}\n`,
+    "jobs/one.yaml": `${job}array: 1\n`,
+    "scripts/train.py": "",
+  };
+  await withFiles(files, async (folder) => {
+    const { code, out, err } = await ugro("validate", folder);
+    assert.deepEqual([code, out], [0, ""]);
+    assert.deepEqual(err.split("\n"), [
+      "jobs/one.yaml: 1 job (one-0)",
+      "jobs/sweep.yaml: 4 jobs (sweep-adam-1, sweep-sgd-1, sweep-adam-2, …)",
+      "3 files: fine",
+    ]);
+    assert.equal((await ugro("validate", `${folder}/jobs/one.yaml`)).err.split("\n").length, 2);
+  });
+});
+
+Deno.test("jobs that wait for each other, or for nobody, are found before they are pushed", async () => {
+  const files = {
+    "cluster.yaml": cluster,
+    "jobs/a.yaml": `${job}after: b\n`,
+    "jobs/b.yaml": `${job}after: a\n`,
+    "jobs/c.yaml": `${job}after: d\n`,
+    "scripts/train.py": "",
+  };
+  await withFiles(files, async (folder) => {
+    const { code, out, err } = await ugro("validate", folder);
+    assert.equal(code, 1);
+    assert.match(out, /^jobs\/a\.yaml:1:1: it waits for itself: `after: a → b → a`/);
+    assert.match(err, /^warning: jobs\/c\.yaml:1:1: `after`: no job is named `d`/);
+  });
+});

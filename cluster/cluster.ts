@@ -103,7 +103,7 @@ export interface Scheduling {
   readonly policy: SchedulingPolicy;
   /** Use counts half after this time. */
   readonly halfLifeMs: number;
-  /** Who has waited so long without having any GPUs goes before fair share, in one priority. */
+  /** Who has waited so long, and has fewer GPUs than the job asks for, goes before fair share. */
   readonly patienceMs: number;
   /** Most waiting jobs that keep a start time which nobody may push back. */
   readonly reservations: number;
@@ -116,7 +116,7 @@ export interface Scheduling {
 export const DEFAULT_SCHEDULING: Scheduling = {
   policy: "default",
   halfLifeMs: 7 * 86_400_000,
-  patienceMs: 86_400_000,
+  patienceMs: 43_200_000,
   reservations: 16,
   preemption: { byPriority: false, reclaim: true, protectMs: 600_000 },
   topology: [],

@@ -82,7 +82,7 @@ const schedulingShape = {
   halfLife: duration("Use of the cluster counts half after this time.", { minMs: 60_000 })
     .prefault(formatDuration(halfLifeMs)),
   patience: duration(
-    "Users who have no GPUs and have waited so long go before fair share, within one priority.",
+    "Who has waited so long, with fewer GPUs than the job asks for, goes before fair share.",
   )
     .prefault(formatDuration(patienceMs)),
   reservations: wholeNumber("Most waiting jobs that keep a start time which nobody pushes back.", {

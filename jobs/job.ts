@@ -182,6 +182,8 @@ export interface DesiredJob {
   /** Digest of shipped code (a git tree id), or null when the code is on the nodes. */
   readonly codeDigest: string | null;
   readonly secrets?: readonly NeededSecret[];
+  /** A newer run of the same schedule takes its place: it is cancelled, though no manifest says so. */
+  readonly replaced?: true;
   /** Set while it must not be launched; a job that runs goes on. */
   readonly blocked?: Blocked;
 }

@@ -31,7 +31,7 @@ export interface PlacedRank {
 }
 
 /** Why an attempt that was fine had to go. */
-export const EVICTIONS = ["Preempted", "Reclaimed", "Drained", "Resized", "Replaced"] as const;
+export const EVICTIONS = ["Preempted", "Reclaimed", "Drained", "Resized"] as const;
 
 /**
  * Recorded before the attempt is told to stop. It saves and is queued again at its old place, which

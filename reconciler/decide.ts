@@ -1,6 +1,6 @@
 /**
  * Decides about one job: its status, what must be stopped, and whether it asks to be launched.
- * Whether there is room for it is the scheduler's business (`schedule.ts`).
+ * Whether there is room for it is the business of `queue.ts`.
  *
  * @module
  */

@@ -9,7 +9,7 @@ import { isFinal } from "../jobs/lifecycle.ts";
 import type { Attempt, JobStatus } from "../jobs/status.ts";
 import { type Decision, firstLine, type JobInput } from "./decision.ts";
 import { deadlineText } from "./intent.ts";
-import { type At, change, iso, move, newestAttempt, putCondition } from "./job_status.ts";
+import { type At, change, iso, move, newestAttempt, putCondition, wishOf } from "./job_status.ts";
 import type { InvalidJob } from "./model.ts";
 
 /** Decides about a job that no attempt is running for. */
@@ -81,10 +81,7 @@ function deleted(status: JobStatus, at: At): JobStatus {
 }
 
 function parked(status: JobStatus, want: DesiredJob, at: At): JobStatus {
-  const phase = want.spec.state === "cancelled" ? "Cancelled" : "Suspended";
-  if (status.phase === "Succeeded") return status;
-  const message = `its manifest says \`state: ${want.spec.state}\``;
-  return move(status, { phase, reason: phase, message }, at);
+  return status.phase === "Succeeded" ? status : move(status, wishOf(want), at);
 }
 
 /** The manifest was broken for a while and says the same again: its failures still count. */

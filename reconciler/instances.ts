@@ -16,6 +16,7 @@ import type { CronSchedule, DesiredJob, JobName, JobSpec } from "../jobs/job.ts"
 import { isFinal } from "../jobs/lifecycle.ts";
 import type { Attempt, JobStatus } from "../jobs/status.ts";
 import { dueOf, instanceName, stemOf } from "./instance_name.ts";
+import { REPLACED } from "./job_status.ts";
 import type { Desired, History } from "./model.ts";
 
 /** Reason of a template in its status: it makes runs. */
@@ -224,7 +225,8 @@ function instanceOf(template: DesiredJob, run: Run, isReplaced: boolean): Desire
     ? { specDigest: live.specDigest, codeDigest: live.codeDigest }
     : {};
   const state = isReplaced ? "cancelled" as const : spec.state;
-  return { ...template, ...digests, spec: { ...named, state } };
+  const replaced = isReplaced ? { replaced: true as const } : {};
+  return { ...template, ...digests, ...replaced, spec: { ...named, state } };
 }
 
 /**
@@ -245,7 +247,8 @@ function finished(template: DesiredJob, named: JobSpec, status: JobStatus): Desi
     ...(status.reason === "Deadline" ? { deadlineMs: Math.min(deadlineMs, failedMs) } : {}),
   };
   const digests = last ? { specDigest: last.specDigest, codeDigest: last.codeDigest } : {};
-  return { ...template, ...digests, spec };
+  const replaced = status.reason === REPLACED ? { replaced: true as const } : {};
+  return { ...template, ...digests, ...replaced, spec };
 }
 
 /** `held`: why a time that has come has no run. */

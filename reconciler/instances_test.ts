@@ -3,6 +3,7 @@ import type { CronSchedule, DesiredJob } from "../jobs/job.ts";
 import type { JobStatus } from "../jobs/status.ts";
 import { asTemplateSays, withInstances } from "./instances.ts";
 import type { Desired } from "./model.ts";
+import { plan } from "./plan.ts";
 import { attempt, job, type JobChanges, status, world } from "./testing/build.ts";
 
 const MINUTE = 60_000;
@@ -222,6 +223,18 @@ Deno.test("replace cancels the older unfinished ones, allow runs all", () => {
   assert.deepEqual(states("allow"), ["running", "running", "running"]);
   // Also after the newest has ended.
   assert.deepEqual(states("replace", [ran(0, DONE)]), ["running", "cancelled", "running"]);
+});
+
+Deno.test("a run that a newer one replaces says so, now and later", () => {
+  const jobs = [nightly({ concurrency: "replace" })];
+  const before = ran(1, { reason: "Resources" });
+  const input = { ...world({ jobs, history: [known(), before], nodes: [] }), now: DUE };
+  const first = plan(input);
+  const replaced = first.statuses.get(before.name);
+  assert.deepEqual([replaced?.phase, replaced?.reason], ["Cancelled", "Replaced"]);
+  assert.match(replaced?.message ?? "", /a newer run of its schedule takes its place/);
+  const again = plan({ ...input, history: { ...input.history, jobs: first.statuses } });
+  assert.equal(again.statuses.get(before.name), replaced);
 });
 
 Deno.test("there is a limit to what piles up", () => {

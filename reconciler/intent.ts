@@ -10,7 +10,7 @@ import type { DesiredJob } from "../jobs/job.ts";
 import type { Attempt, Failure, Phase } from "../jobs/status.ts";
 import type { Intent } from "./attempt_step.ts";
 import type { JobInput } from "./decision.ts";
-import { iso } from "./job_status.ts";
+import { iso, wishOf } from "./job_status.ts";
 import { idleness, idleText } from "./watch.ts";
 
 type Stop = Extract<Intent, { kind: "stop" }>;
@@ -28,11 +28,9 @@ export function intentOf(input: JobInput, attempt: Attempt, policy: Policy): Int
     graceMs,
   });
   if (!want) return stop("Cancelled", "ManifestDeleted", "its manifest was deleted");
-  if (want.spec.state === "cancelled") {
-    return stop("Cancelled", "Cancelled", "its manifest says `state: cancelled`");
-  }
-  if (want.spec.state === "suspended") {
-    return stop("Suspended", "Suspended", "its manifest says `state: suspended`");
+  if (want.spec.state !== "running") {
+    const { phase, reason, message } = wishOf(want);
+    return stop(phase, reason, message);
   }
   if (attempt.specDigest !== want.specDigest) {
     return stop("Pending", "ManifestChanged", "its manifest changed what is to run");

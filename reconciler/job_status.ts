@@ -89,6 +89,17 @@ export function move(status: JobStatus, to: Move, at: At): JobStatus {
   return change(status, { ...to, ...(restarted ? { since: iso(at.now) } : {}) }, at);
 }
 
+/** Reason of a run of a schedule that a newer one has replaced. */
+export const REPLACED = "Replaced";
+
+/** Where a job goes that nobody wants to run now. */
+export function wishOf({ spec: { state }, replaced }: DesiredJob): Move {
+  const phase = state === "cancelled" ? "Cancelled" : "Suspended";
+  return replaced
+    ? { phase, reason: REPLACED, message: "a newer run of its schedule takes its place" }
+    : { phase, reason: phase, message: `its manifest says \`state: ${state}\`` };
+}
+
 /** Takes over what the manifest says about the job itself (queue, owner, place, parent). */
 export function describeJob(status: JobStatus, want: DesiredJob, at: At): JobStatus {
   const { spec } = want;

@@ -83,20 +83,11 @@ Deno.test("queues and users are told with the GPUs that their jobs have, sorted 
     { name: "day", priority: 0, quotaGpus: 2 },
   ];
   const shared = attempt(1, ["n2"], { placement: [{ node: "n2", gpus: ["GPU-x"], share: 0.1 }] });
-  const view = snapshot({
-    nodes: [],
-    cluster: cluster(["n1"], { queues }),
-    jobs: [],
-    history: [
-      running("a", ["n1", "n2"], { queue: "day", owner: "eve" }),
-      ...["b", "c", "d"].map((name) => running(name, ["n2"], { owner: "bob", attempts: [shared] })),
-      status("e", {
-        owner: "zoe",
-        queue: "day",
-        attempts: [attempt(1, ["n1"], { end: "failed" })],
-      }),
-    ],
-  });
+  const view = left({ nodes: [], cluster: cluster(["n1"], { queues }) }, [
+    running("a", ["n1", "n2"], { queue: "day", owner: "eve" }),
+    ...["b", "c", "d"].map((name) => running(name, ["n2"], { owner: "bob", attempts: [shared] })),
+    status("e", { owner: "zoe", attempts: [attempt(1, ["n1"], { end: "failed" })] }),
+  ]);
   const file = queueFile(view);
   assert.deepEqual(file.queues, [
     { name: "day", gpus: 2, quota: 2 },

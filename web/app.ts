@@ -10,6 +10,8 @@ import { Hono } from "hono";
 import { secureHeaders } from "hono/secure-headers";
 import type { Stats } from "../reconciler/loop.ts";
 import type { Snapshot } from "../reconciler/model.ts";
+import { needsOf } from "../reconciler/queue_file.ts";
+import { queueView } from "../reconciler/queue_view.ts";
 
 /** What the page shows and asks for. */
 export interface Surface {
@@ -23,6 +25,27 @@ export interface Surface {
    * elsewhere whose name was made to lead here (DNS rebinding).
    */
   readonly hosts?: readonly string[];
+}
+
+/**
+ * The queue at this moment, guesses included: `expected.basis` says what each time rests on. Unlike
+ * the files of the status branch this changes with every look.
+ */
+function queueNow(snapshot: Snapshot | undefined, now: number) {
+  if (!snapshot) return { waiting: [], queues: [], users: [] };
+  const { desired, plan } = snapshot;
+  const waiting = plan.waiting.map(({ expected, ...waits }, i) => {
+    const status = plan.statuses.get(waits.job);
+    const { queue, owner, priority, submittedAt, parent } = status ?? {};
+    const needs = needsOf(waits.job, status, desired);
+    return {
+      position: i + 1,
+      ...waits,
+      ...{ queue, owner, priority, submittedAt, parent, needs },
+      ...(expected && Number.isFinite(expected.atMs) ? { expected } : {}),
+    };
+  });
+  return { waiting, ...queueView(desired.cluster, [...plan.statuses.values()], now) };
 }
 
 /** The routes. */
@@ -51,6 +74,7 @@ export function app(surface: Surface): Hono {
     const plan = surface.snapshot()?.plan;
     return c.json({ jobs: [...plan?.statuses.values() ?? []], waiting: plan?.waiting ?? [] });
   });
+  routes.get("/api/queue", (c) => c.json(queueNow(surface.snapshot(), Date.now())));
   routes.get("/api/nodes", (c) => {
     const nodes = [...surface.snapshot()?.observed.nodes.values() ?? []].map((seen) =>
       seen.state === "unknown" ? seen : { ...seen, checkpoints: undefined }

@@ -73,7 +73,7 @@ export class HostFleet implements Fleet {
     this.#claim = claim;
     const wanted = new Map(nodes.map((spec) => [spec.name, spec]));
     for (const [name, link] of this.#links) {
-      if (sameSpec(link.spec, wanted.get(name))) continue;
+      if (sameSession(link.spec, wanted.get(name))) continue;
       this.#links.delete(name);
       const closed = link.close().finally(() => this.#closing.delete(closed));
       this.#closing.add(closed);
@@ -183,6 +183,8 @@ function idFields({ job, attempt, rank }: RunId): RunId {
   return { job, attempt, rank };
 }
 
-function sameSpec(a: NodeSpec, b: NodeSpec | undefined): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
+/** What a session is opened with; a cordon or a label is no reason for another login. */
+function sameSession(a: NodeSpec, b: NodeSpec | undefined): boolean {
+  const session = (spec: NodeSpec) => JSON.stringify([spec.connect, spec.workdir, spec.python]);
+  return b !== undefined && session(a) === session(b);
 }

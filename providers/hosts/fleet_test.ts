@@ -150,7 +150,10 @@ Deno.test("configure keeps what stayed, replaces what changed and closes what le
   fleet.configure([nodeSpec("a"), nodeSpec("b")], claim(4));
   assert.equal(fleet.hasCode(A, "d1"), true);
   await fleet.next(/b: connected/);
-  fleet.configure([nodeSpec("a", { kind: "local" }, { cpuSlots: 2 })], claim(4));
+  const cordoned = { reason: "fan" };
+  fleet.configure([nodeSpec("a", { kind: "local" }, { cordoned }), nodeSpec("b")], claim(4));
+  assert.equal(fleet.hasCode(A, "d1"), true);
+  fleet.configure([nodeSpec("a", { kind: "local" }, { workdir: "~/other" })], claim(4));
   assert.equal(fleet.hasCode(A, "d1"), false);
   await fleet.next(/a: connected/);
   assert.deepEqual([...(await fleet.observe([])).keys()], ["a"]);

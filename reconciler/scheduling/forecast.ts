@@ -14,24 +14,47 @@ const MAX_FORECASTS = 1000;
 /** A job of unknown length is taken to run this long. */
 const GUESS_MS = 3_600_000;
 
-/** For each request in order; undefined where nobody can say. */
+/**
+ * For each request in order; undefined where nobody can say. What can be told without guessing at
+ * the end of a job is told so: it does not move with the time.
+ */
 export function forecast(
   requests: readonly Request[],
   holdings: readonly Holding[],
   rooms: readonly Room[],
   now: number,
 ): (Expected | undefined)[] {
-  const ends = new Ends(holdings.map((holding) => ({
+  const first = requests.slice(0, MAX_FORECASTS);
+  const endings = holdings.map((holding) => ({
     end: endOf(holding, now),
     gpus: heldGpus(holding),
-  })));
+  }));
   let free = 0;
   for (const room of rooms) for (const slot of room.free) free += slot.left;
+  const known = inTurn(first, endings.filter(({ end }) => end.basis !== "guess"), free, true);
+  if (known.every((start) => start !== undefined)) return known;
+  const guessed = inTurn(first, endings, free, false);
+  return first.map((_, i) => {
+    const guess = guessed[i];
+    return known[i] ?? (guess && { ...guess, basis: "guess" });
+  });
+}
+
+/** When each starts if nobody passes; `sure`: who has no known length never ends. */
+function inTurn(
+  requests: readonly Request[],
+  endings: readonly Ending[],
+  freeNow: number,
+  sure: boolean,
+): (Expected | undefined)[] {
+  const ends = new Ends(endings);
   // Nobody who waits starts before somebody ends; nobody knows why one waits if nobody runs.
   const first = ends.next();
-  let start = first.length > 0 ? latest(first) : { atMs: now, basis: "guess" as const };
+  if (first.length === 0) return requests.map(() => undefined);
+  let start = latest(first);
+  let free = freeNow;
   for (const { gpus } of first) free += gpus;
-  return requests.slice(0, MAX_FORECASTS).map(({ need, length }) => {
+  return requests.map(({ need, length }) => {
     const wanted = gpusOf(need);
     while (free < wanted && !ends.empty) {
       const next = ends.next();
@@ -40,6 +63,7 @@ export function forecast(
     }
     if (free < wanted) return undefined;
     free -= wanted;
+    if (!length && sure) return start;
     const basis = weaker(start.basis, length?.basis ?? "guess");
     ends.add({ end: { atMs: start.atMs + (length?.ms ?? GUESS_MS), basis }, gpus: wanted });
     return start;

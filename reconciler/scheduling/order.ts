@@ -6,10 +6,10 @@
  * one: a user whose job has been placed falls behind the others at once, so that equal users take
  * turns within one pass.
  *
- * Patience is for users, not for jobs: a job that has waited too long goes before fair share only
- * while its user has no GPUs at all, so that everybody gets one job sooner or later; beyond that,
- * shares decide. If age alone decided, ten thousand jobs submitted on one day would all go before
- * whatever others submit on the next.
+ * Patience: a job that has waited too long goes before fair share while its user has fewer GPUs than
+ * it asks for. So everybody gets one job sooner or later, and a wide one does not wait for ever while
+ * small ones keep its user's use up; beyond that, shares decide. If age alone decided, ten thousand
+ * jobs submitted on one day would all go before whatever others submit on the next.
  *
  * @example
  * const line = new Line(input.requests, ledger, input);
@@ -33,7 +33,7 @@ interface Keys {
   /** Priorities with their sign turned. */
   readonly queue: number;
   readonly priority: number;
-  /** 0: it has waited too long, and its user has nothing. */
+  /** 0: it has waited too long, and its user has less than it asks for. */
   readonly patience: number;
   readonly score: number;
 }
@@ -107,7 +107,7 @@ export class Line {
     if (policy === "fifo") return ALIKE;
     const isFair = policy === "fairshare" || policy === "default";
     const isOverdue = now - request.submittedMs > patienceMs &&
-      this.ledger.userGpus(request.user) === 0;
+      this.ledger.userGpus(request.user) < gpusOf(request.need);
     return {
       borrows: this.ledger.isWithinQuota(request, gpusOf(request.need)) ? 0 : 1,
       queue: -(this.#queues.get(request.queue)?.priority ?? 0),

@@ -324,7 +324,9 @@ function compareSlowly(a: Request, b: Request, ledger: Ledger, given: World): nu
   const strict = borrows(a) - borrows(b) || queue(b) - queue(a) || b.priority - a.priority;
   if (strict !== 0) return strict;
   if (given.policy === "priority" || given.policy === "backfill") return earlier(a, b);
-  const [x, y] = [a, b].map((r) => NOW - r.submittedMs > DAY && ledger.userGpus(r.user) === 0);
+  const [x, y] = [a, b].map((r) =>
+    NOW - r.submittedMs > DAY / 2 && ledger.userGpus(r.user) < gpusOf(r.need)
+  );
   if (x !== y) return x ? -1 : 1;
   return ledger.score(a.user) - ledger.score(b.user) || earlier(a, b);
 }

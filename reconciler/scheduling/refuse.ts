@@ -4,7 +4,7 @@
  * @module
  */
 import type { Resources } from "../../jobs/job.ts";
-import { gangs, kindsOn, optionsOn, unsuitable } from "./fit.ts";
+import { gangs, kindsOn, type Option, optionsOn, unsuitable } from "./fit.ts";
 import type { Request, Room, Waits } from "./types.ts";
 import { describeNeed } from "./words.ts";
 
@@ -21,11 +21,16 @@ export function refuse(
   keepers: readonly string[],
 ): Refusal {
   const { need } = request;
-  const suited = rooms.filter((room) => unsuitable(room, need) === undefined);
+  const { suited, kinds, hidden } = survey(rooms, need);
   const numbers = { nodes: need.nodes, gpusPerNode: need.gpusPerNode, suited: suited.length };
-  if (!isPossible(suited, need)) return never(need, rooms, suited, numbers);
-  const open = suited.flatMap((room) => optionsOn(room, need, Infinity));
-  const fitting = new Set(open.map(({ room }) => room.node.name)).size;
+  if (largest(kinds, need) + hidden < need.nodes) return never(need, rooms, suited, numbers);
+  const open: Option[] = [];
+  let fitting = 0;
+  for (const room of suited) {
+    const options = optionsOn(room, need, Infinity);
+    if (options.length > 0) fitting++;
+    for (const option of options) open.push(option);
+  }
   const wanted = describeNeed(need);
   if (gangs(open, need).length > 0) {
     return {
@@ -48,24 +53,47 @@ export function refuse(
   };
 }
 
-/** Whether it could run if nothing else did. Nobody knows what a node has that does not answer. */
-function isPossible(suited: readonly Room[], need: Resources): boolean {
-  const kinds = suited.flatMap((room) => kindsOn(room, need).map((kind) => ({ ...kind, room })));
-  const sets = gangs(kinds, { ...need, nodes: 1 });
-  const largest = Math.max(0, ...sets.map((set) => new Set(set.map(({ room }) => room)).size));
-  // What is cordoned may come back, and is not among the kinds.
-  const hidden = suited.filter((room) =>
-    room.closed || room.cordoned && kindsOn(room, need).length === 0
-  );
-  return largest + hidden.length >= need.nodes;
+interface Survey {
+  /** Nodes that suit, whatever is free on them. */
+  readonly suited: Room[];
+  readonly kinds: Pick<Option, "room" | "kind">[];
+  /** How many of them have nothing to show, but may: nobody knows what a node has that does not
+   * answer, and what is cordoned may come back. */
+  readonly hidden: number;
+}
+
+function survey(rooms: readonly Room[], need: Resources): Survey {
+  const suited: Room[] = [];
+  const kinds: Survey["kinds"] = [];
+  let hidden = 0;
+  for (const room of rooms) {
+    const here = kindsOn(room, need);
+    // What has the kinds for it suits, if it is in a place.
+    const isSuited = here.length > 0 && need.within === undefined ||
+      unsuitable(room, need) === undefined;
+    if (!isSuited) continue;
+    suited.push(room);
+    for (const { kind } of here) kinds.push({ kind, room });
+    if (here.length === 0 && (room.closed || room.cordoned)) hidden++;
+  }
+  return { suited, kinds, hidden };
+}
+
+/** On how many nodes it could run at most, if nothing else did. A node has each kind once. */
+function largest(kinds: Survey["kinds"], need: Resources): number {
+  return Math.max(0, ...gangs(kinds, { ...need, nodes: 1 }).map((set) => set.length));
 }
 
 function obstacles(suited: readonly Room[]): string {
-  const found = suited.flatMap((room) => {
-    if (room.closed) return [`${room.node.name} ${room.closed}`];
-    return room.busy.length > 0 ? [`${room.node.name}: ${room.busy.join(", ")}`] : [];
-  });
-  return found.length === 0 ? "What was free went to jobs before it" : list(found, "; ");
+  const taken = suited.filter(({ closed, busy }) => closed || busy.length > 0);
+  if (taken.length === 0) return "What was free went to jobs before it";
+  return list(
+    taken.map(({ node, closed, busy }, index) => {
+      if (index >= NAMED) return "";
+      return closed ? `${node.name} ${closed}` : `${node.name}: ${busy.join(", ")}`;
+    }),
+    "; ",
+  );
 }
 
 function never(

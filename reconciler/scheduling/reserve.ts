@@ -7,7 +7,7 @@
  */
 import type { Slot } from "../../cluster/capacity.ts";
 import type { NodeName } from "../../cluster/node.ts";
-import { gangs, type Kind, kindsOn, unsuitable } from "./fit.ts";
+import { gangs, type Kind, kindsOn } from "./fit.ts";
 import { type Timeline, weaker } from "./timeline.ts";
 import type { Expected, Request, Reservation, Room } from "./types.ts";
 
@@ -23,20 +23,20 @@ export interface Reserved extends Reservation {
 
 /**
  * The earliest start of a job, and where; undefined when no set of nodes that answer will ever have
- * the room.
+ * the room. `history`: the earliest that rests on no guess at the end of a job.
  */
 export function reserve(
   request: Request,
   rooms: readonly Room[],
   timeline: Timeline,
   now: number,
+  ground: "guess" | "history",
 ): Reserved | undefined {
   const { need } = request;
   const openings: Opening[] = [];
   for (const room of rooms) {
-    if (room.closed || unsuitable(room, need)) continue;
     for (const kind of kindsOn(room, need)) {
-      const at = timeline.earliest(room, kind.slots, need);
+      const at = timeline.earliest(room, kind.slots, need, ground === "history");
       if (at) openings.push({ ...kind, room, at });
     }
   }

@@ -16,11 +16,12 @@ import type { NodeName } from "../../cluster/node.ts";
 import type { Resources } from "../../jobs/job.ts";
 import type { PlacedRank } from "../../jobs/status.ts";
 import { choose } from "./choose.ts";
-import { type Option, optionsOn, take } from "./fit.ts";
+import { type Option, take } from "./fit.ts";
 import { forecast } from "./forecast.ts";
 import { extraNodes, growing } from "./grow.ts";
 import { gpusOf, Ledger } from "./ledger.ts";
 import { limitOf } from "./limits.ts";
+import { Offers } from "./offers.ts";
 import { Line } from "./order.ts";
 import { passes } from "./policies.ts";
 import { makeRoom } from "./preempt.ts";
@@ -28,11 +29,23 @@ import type { Grounds } from "./preempt_policy.ts";
 import { type Refusal, refuse } from "./refuse.ts";
 import { reserve } from "./reserve.ts";
 import { endOf, Timeline, untilMs } from "./timeline.ts";
-import type { Claimant, Evict, Holding, Placed, Request, Reservation } from "./types.ts";
+import type {
+  Claimant,
+  Evict,
+  Expected,
+  Holding,
+  Placed,
+  Request,
+  Reservation,
+  Room,
+} from "./types.ts";
 import type { Schedule, ScheduleInput, Waits } from "./types.ts";
 
 /** Most jobs for which one pass looks for others to stop. */
 const MAX_ROOM_MADE = 16;
+
+/** A request prefers nodes that hold its newest checkpoint this much (`requests.ts`). */
+const HOLDS_CHECKPOINT = 2;
 
 /** Serves the queue once; `input.rooms` is used up. */
 export function schedule(input: ScheduleInput): Schedule {
@@ -57,14 +70,15 @@ const LIMIT: Refusal = {
   numbers: {},
 };
 
-/** A job that does not fit, and until when it would have run: who runs as long does not either. */
+/** A job that does not fit: none that needs the same and ends after that time does either. */
 interface Failed {
   readonly refusal: Refusal;
-  readonly untilMs: number;
+  readonly afterMs: number;
 }
 
 class Pass {
   readonly #timeline: Timeline;
+  readonly #offers: Offers;
   readonly #ledger: Ledger;
   readonly #failed = new Map<string, Failed>();
   readonly #placed: Placed[] = [];
@@ -72,6 +86,8 @@ class Pass {
   readonly #asked = new Set<string>();
   readonly #evictions: Evict[] = [];
   readonly #reservations: Reservation[] = [];
+  /** When those for whom room is kept will start, as far as it is known. */
+  readonly #starts = new Map<string, Expected>();
   #holdings: readonly Holding[];
   /** False when no policy would stop anybody for anybody. */
   readonly #mayStop: boolean;
@@ -87,6 +103,7 @@ class Pass {
       holdings.some(({ need, placement }) => need.maxNodes && placement.length > need.nodes));
     this.#holdings = input.holdings;
     this.#timeline = new Timeline(input.holdings, input.now);
+    this.#offers = new Offers(input.rooms);
     this.#ledger = new Ledger(input, input.holdings);
   }
 
@@ -111,7 +128,7 @@ class Pass {
     if (this.#first) return this.#wait(request, inOrder(this.#first));
     if (this.#launches >= input.limit) return this.#wait(request, LIMIT);
     const known = this.#failed.get(shapeOf(request.need));
-    if (known && untilMs(request, input.now) >= known.untilMs) {
+    if (known && untilMs(request, input.now) > known.afterMs) {
       return this.#block(request, known.refusal);
     }
     const found = this.#choose(request);
@@ -134,21 +151,14 @@ class Pass {
   /** What is free for a job without being in anybody's way. */
   #options(request: Request): Option[] {
     const until = untilMs(request, this.input.now);
-    const options: Option[] = [];
-    for (const room of this.input.rooms) {
-      const whole = this.#timeline.isKept(room.node.name)
-        ? this.#timeline.whole(room, until)
-        : Infinity;
-      for (const option of optionsOn(room, request.need, whole)) options.push(option);
-    }
-    return options;
+    const whole = (room: Room) => this.#timeline.whole(room, until);
+    return this.#offers.find(shapeOf(request.need), request.need, whole);
   }
 
   #place(request: Request, chosen: readonly Option[], because: string): void {
     const answer = this.input.confirm(request, chosen.map(nodeOf));
     if (answer.kind === "refused") {
-      const { reason, message } = answer;
-      return this.#wait(request, { reason, message, detail: message, numbers: {} });
+      return this.#waitForCheckpoint(request, answer);
     }
     const order = (answer.kind === "go" ? answer.order : undefined) ?? chosen.map((_, i) => i);
     const placement = order.map((i) => take(chosen[i] as Option, request.need));
@@ -174,22 +184,44 @@ class Pass {
   #block(request: Request, refusal: Refusal): void {
     const { scheduling, rooms, now } = this.input;
     const shape = shapeOf(request.need);
-    const until = untilMs(request, now);
+    // Only what is kept makes the end of a job count.
+    const afterMs = this.#timeline.lastStartBefore(untilMs(request, now));
     const known = this.#failed.get(shape);
-    if (!known || until < known.untilMs) this.#failed.set(shape, { refusal, untilMs: until });
+    if (!known || afterMs < known.afterMs) this.#failed.set(shape, { refusal, afterMs });
     const possible = refusal.reason !== "Unschedulable";
     const coming = possible ? this.#makeRoom(request) : undefined;
-    if (possible && this.#reservations.length < scheduling.reservations) {
-      const reserved = reserve(request, rooms, this.#timeline, now);
-      if (reserved) {
-        this.#timeline.keep(request, reserved, reserved.suited);
-        const { job, start, nodes } = reserved;
-        this.#reservations.push({ job, start, nodes });
-      }
-    }
+    if (possible) this.#reserve(request, rooms);
     // A job that can never run is in nobody's way.
     if (possible && !passes(scheduling.policy)) this.#first = request;
     this.#wait(request, coming ?? refusal);
+  }
+
+  /** Keeps room for a job from the earliest moment on, if it is among the first who wait. */
+  #reserve(request: Request, rooms: readonly Room[]): void {
+    const { scheduling, now } = this.input;
+    if (this.#reservations.length >= scheduling.reservations) return;
+    const reserved = reserve(request, rooms, this.#timeline, now, "guess");
+    if (!reserved) return;
+    const { job, start, nodes } = reserved;
+    // What people are told does not rest on guesses, which move, where it need not.
+    const known = start.basis === "guess"
+      ? reserve(request, rooms, this.#timeline, now, "history")?.start
+      : start;
+    this.#starts.set(job, known ?? start);
+    this.#timeline.keep(request, reserved, reserved.suited);
+    this.#reservations.push({ job, start, nodes });
+  }
+
+  /** It could run elsewhere, but not go on there: room is kept for it where its checkpoint is. */
+  #waitForCheckpoint(request: Request, refusal: { reason: string; message: string }): void {
+    const { rooms, scheduling } = this.input;
+    this.#reserve(
+      request,
+      rooms.filter(({ node }) => (request.preferred.get(node.name) ?? 0) >= HOLDS_CHECKPOINT),
+    );
+    if (!passes(scheduling.policy)) this.#first = request;
+    const { reason, message } = refusal;
+    this.#wait(request, { reason, message, detail: message, numbers: {} });
   }
 
   /** Looks for jobs that must stop for this one; gives what is then said of it. */
@@ -292,7 +324,6 @@ class Pass {
 
   #explain(): Waits[] {
     const { now, rooms } = this.input;
-    const starts = new Map(this.#reservations.map(({ job, start }) => [job, start]));
     const counted = this.#waiting.filter(({ reason }) =>
       reason !== "Quota" && reason !== "Unschedulable"
     );
@@ -302,7 +333,7 @@ class Pass {
     );
     return this.#waiting.map((waits) => ({
       ...waits,
-      expected: starts.get(waits.request.name) ?? expected.get(waits.request.name),
+      expected: this.#starts.get(waits.request.name) ?? expected.get(waits.request.name),
     }));
   }
 }

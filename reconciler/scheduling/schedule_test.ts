@@ -248,3 +248,36 @@ Deno.test("while victims save and stop nobody else is stopped, and nobody takes 
   assert.deepEqual(waiting.evictions, []);
   assert.equal(waits(waiting), "urgent:Preempting");
 });
+
+Deno.test("who may not go on elsewhere keeps room where its checkpoint is", () => {
+  const urgent = holding("urgent", { n1: [0] }, { priority: 100 });
+  const low = request("low", {
+    need: { nodes: 2 },
+    submittedMs: NOW - 2 * HOUR,
+    preferred: new Map([["n1", 3], ["n2", 3]]),
+  });
+  const result = serve([low, request("later-1"), request("later-2")], {
+    rooms: four().slice(0, 3),
+    holdings: [urgent],
+    confirm: ({ name }, nodes) =>
+      name === "low" && nodes.join() !== "n1,n2"
+        ? { kind: "refused", reason: "CheckpointNotShared", message: "it is on n1, n2" }
+        : { kind: "go" },
+  });
+  assert.equal(placed(result), "later-1@n3");
+  assert.equal(waits(result), "low:CheckpointNotShared later-2:Priority");
+});
+
+Deno.test("what is told of a start rests on limits where it can, and then does not move", () => {
+  const served = (nodes: number, hours: number) => {
+    const open = runs("open", { n1: [0] }, undefined, hours);
+    const closed = runs("closed", { n2: [0] }, 3 + hours, hours);
+    const given = { rooms: four().slice(0, 2), holdings: [open, closed] };
+    return serve([asks("job", nodes, 1)], given).waiting[0]?.expected;
+  };
+  for (const hours of [1, 2, 5]) {
+    assert.deepEqual(served(1, hours), { atMs: NOW + 3 * HOUR, basis: "limit" });
+  }
+  // Nobody knows when `open` ends.
+  assert.equal(served(2, 1)?.basis, "guess");
+});

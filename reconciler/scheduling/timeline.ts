@@ -68,10 +68,24 @@ interface Change {
   readonly ramGb: number;
 }
 
+/** The future of one node. */
+interface Future {
+  /** Whoever ends first stands first. */
+  stays: Stay[];
+  readonly kept: Kept[];
+  /** True when some of the stays have but a part of a slot. */
+  shared: boolean;
+  /** How many slots each of the kept rooms leaves over in time, worked out while nothing changes. */
+  known:
+    | { readonly free: readonly Slot[]; readonly levels: readonly (readonly Change[])[] }
+    | undefined;
+}
+
 /** The future of all nodes, during one pass. */
 export class Timeline {
-  readonly #stays = new Map<string, Stay[]>();
-  readonly #kept = new Map<string, Kept[]>();
+  readonly #nodes = new Map<string, Future>();
+  /** When room that is kept will be taken; a reservation has one start on all of its nodes. */
+  readonly #starts: number[] = [];
 
   constructor(holdings: readonly Holding[], private readonly now: number) {
     for (const holding of holdings) this.stay(holding, holding.placement, endOf(holding, now));
@@ -81,16 +95,22 @@ export class Timeline {
   stay({ name, need }: Claimant, placement: readonly PlacedRank[], end: Expected): void {
     const { cpuCores = 0, ramGb = 0 } = need;
     for (const placed of placement) {
-      push(this.#stays, placed.node, { job: name, end, placed, cpuCores, ramGb });
+      const node = this.#at(placed.node);
+      insert(node.stays, { job: name, end, placed, cpuCores, ramGb });
+      node.shared ||= placed.share !== undefined;
+      node.known = undefined;
     }
   }
 
   /** A job is asked to stop. */
   leave({ name, placement }: Holding): void {
     const end: Expected = { atMs: this.now, basis: "guess" };
-    for (const { node } of placement) {
-      const stays = this.#stays.get(node) ?? [];
-      this.#stays.set(node, stays.map((stay) => stay.job === name ? { ...stay, end } : stay));
+    for (const placed of placement) {
+      const node = this.#at(placed.node);
+      const stays: Stay[] = [];
+      for (const stay of node.stays) insert(stays, stay.job === name ? { ...stay, end } : stay);
+      node.stays = stays;
+      node.known = undefined;
     }
   }
 
@@ -104,15 +124,28 @@ export class Timeline {
       ? { atMs: start.atMs + length.ms, basis: weaker(start.basis, length.basis) }
       : { atMs: start.atMs + LEAST_GUESS_MS, basis: "guess" };
     const { cpuCores = 0, ramGb = 0 } = need;
-    for (const [node, slots] of nodes) {
-      const among = new Map((suited.get(node) ?? []).map((slot) => [slot.uuid, slot]));
-      push(this.#kept, node, { among, start, end, slots, cpuCores, ramGb });
+    for (const [name, slots] of nodes) {
+      const among = new Map((suited.get(name) ?? []).map((slot) => [slot.uuid, slot]));
+      const node = this.#at(name);
+      node.kept.push({ among, start, end, slots, cpuCores, ramGb });
+      node.known = undefined;
     }
+    this.#starts.push(start.atMs);
   }
 
   /** True when somebody's room is kept on the node. */
   isKept(node: NodeName): boolean {
-    return this.#kept.has(node);
+    return (this.#nodes.get(node)?.kept.length ?? 0) > 0;
+  }
+
+  /**
+   * The last start of a kept room before then; -Infinity: there is none. Whoever is gone at any
+   * time after that start, and not later than `until`, finds the same room everywhere.
+   */
+  lastStartBefore(until: number): number {
+    let last = -Infinity;
+    for (const start of this.#starts) if (start < until) last = Math.max(last, start);
+    return last;
   }
 
   /**
@@ -120,43 +153,95 @@ export class Timeline {
    * guessed to come free does not count: if it does not, a reservation would be pushed back.
    */
   whole(room: Room, until: number): number {
+    const node = this.#nodes.get(room.node.name);
+    if (!node || node.kept.length === 0) return Infinity;
+    if (node.known?.free !== room.free) {
+      const levels = node.kept.map(({ among }) => this.#levels(room, node, among, true));
+      node.known = { free: room.free, levels };
+    }
     let least = Infinity;
-    for (const { among, start } of this.#kept.get(room.node.name) ?? []) {
+    for (const [index, { start }] of node.kept.entries()) {
       if (start.atMs >= until) continue;
-      for (const level of this.#levels(room, among, true)) {
+      for (const level of node.known.levels[index] ?? []) {
         if (level.at.atMs < until) least = Math.min(least, level.slots);
       }
     }
     return Math.max(0, least);
   }
 
-  /** When a node first has, and then keeps, what one rank of a job needs of these slots. */
-  earliest(room: Room, slots: readonly Slot[], need: Resources): Expected | undefined {
-    const wanted = new Map(slots.map((slot) => [slot.uuid, slot]));
-    const { gpusPerNode, cpuCores = 0, ramGb = 0 } = need;
+  /**
+   * When a node first has, and then keeps, what one rank of a job needs of these slots. `sure`: as
+   * if jobs whose end is but a guess never ended.
+   */
+  earliest(
+    room: Room,
+    slots: readonly Slot[],
+    need: Resources,
+    sure: boolean,
+  ): Expected | undefined {
+    const node = this.#nodes.get(room.node.name) ?? NOBODY;
+    const among = slots.length === room.slots.size
+      ? room.slots
+      : new Map(slots.map((slot) => [slot.uuid, slot]));
+    if (node.kept.length === 0 && !node.shared) {
+      const stays = sure ? node.stays.filter(({ end }) => end.basis !== "guess") : node.stays;
+      return this.#firstEnough(room, stays, among, need);
+    }
     let found: Expected | undefined;
-    for (const level of this.#levels(room, wanted, false).reverse()) {
-      const enough = level.slots >= gpusPerNode && level.cpuCores >= cpuCores &&
-        level.ramGb >= ramGb;
-      if (!enough) break;
+    for (const level of this.#levels(room, node, among, sure).reverse()) {
+      if (!isEnough(level, need)) break;
       found = level.at;
     }
     return found;
   }
 
+  /** The same where what is free only grows: nothing is kept, and no slot has several jobs. */
+  #firstEnough(
+    room: Room,
+    stays: readonly Stay[],
+    among: ReadonlyMap<string, Slot>,
+    need: Resources,
+  ): Expected | undefined {
+    let { at: { atMs, basis }, slots, cpuCores, ramGb } = this.#present(room, among);
+    for (let next = 0; !isEnough({ slots, cpuCores, ramGb }, need);) {
+      const first = stays[next];
+      if (!first) return undefined;
+      atMs = Math.max(first.end.atMs, this.now);
+      // All that end at that moment.
+      for (let stay: Stay | undefined = first; stay; stay = stays[++next]) {
+        if (Math.max(stay.end.atMs, this.now) !== atMs) break;
+        basis = weaker(basis, stay.end.basis);
+        slots += countOf(stay, among);
+        cpuCores += stay.cpuCores;
+        ramGb += stay.ramGb;
+      }
+    }
+    return { atMs, basis };
+  }
+
+  /** What is free now. */
+  #present({ free, cpuLeft, ramLeftGb }: Room, among: ReadonlyMap<string, Slot>): Change {
+    let slots = 0;
+    for (const slot of free) if (slot.left >= 1 && among.has(slot.uuid)) slots++;
+    return {
+      at: { atMs: this.now, basis: "limit" },
+      slots,
+      cpuCores: cpuLeft ?? Infinity,
+      ramGb: ramLeftGb ?? Infinity,
+    };
+  }
+
   /** What is free from each moment on at which that changes, in order; the first is now. */
-  #levels(room: Room, among: ReadonlyMap<string, Slot>, sure: boolean): Change[] {
-    let free = 0;
-    for (const slot of room.free) if (slot.left >= 1 && among.has(slot.uuid)) free++;
-    const all = [...this.#releases(room, among), ...this.#claims(room)];
+  #levels(
+    room: Room,
+    node: Future,
+    among: ReadonlyMap<string, Slot>,
+    sure: boolean,
+  ): Change[] {
+    const all = [...releases(node, among), ...claims(node)];
     const changes = sure ? all.filter(({ at, slots }) => at.basis !== "guess" || slots < 0) : all;
     changes.sort((a, b) => a.at.atMs - b.at.atMs);
-    let level: Change = {
-      at: { atMs: this.now, basis: "limit" },
-      slots: free,
-      cpuCores: room.cpuLeft ?? Infinity,
-      ramGb: room.ramLeftGb ?? Infinity,
-    };
+    let level = this.#present(room, among);
     const levels = [level];
     for (const change of changes) {
       const atMs = Math.max(change.at.atMs, this.now);
@@ -173,36 +258,63 @@ export class Timeline {
     return levels;
   }
 
-  /** A slot that several share is whole again when the last of them has left. */
-  #releases(room: Room, among: ReadonlyMap<string, Slot>): Change[] {
-    const stays = this.#stays.get(room.node.name) ?? [];
-    const shared = new Map<string, Expected>();
-    const changes = stays.map(({ end, placed, cpuCores, ramGb }): Change => {
-      let slots = 0;
-      for (const uuid of placed.gpus) {
-        if (!among.has(uuid)) continue;
-        if (placed.share === undefined) slots++;
-        else if (!((shared.get(uuid)?.atMs ?? 0) >= end.atMs)) shared.set(uuid, end);
-      }
-      return { at: end, slots, cpuCores, ramGb };
-    });
-    for (const at of shared.values()) changes.push({ at, slots: 1, cpuCores: 0, ramGb: 0 });
-    return changes;
-  }
-
-  #claims(room: Room): Change[] {
-    return (this.#kept.get(room.node.name) ?? []).flatMap((kept): Change[] => {
-      const { start, end, slots, cpuCores, ramGb } = kept;
-      return [
-        { at: start, slots: -slots, cpuCores: -cpuCores, ramGb: -ramGb },
-        { at: end, slots, cpuCores, ramGb },
-      ];
-    });
+  #at(name: string): Future {
+    let node = this.#nodes.get(name);
+    if (!node) {
+      node = { stays: [], kept: [], shared: false, known: undefined };
+      this.#nodes.set(name, node);
+    }
+    return node;
   }
 }
 
-function push<T>(lists: Map<string, T[]>, key: string, value: T): void {
-  const list = lists.get(key);
-  if (list) list.push(value);
-  else lists.set(key, [value]);
+const NOBODY: Future = { stays: [], kept: [], shared: false, known: undefined };
+
+/** Puts a stay behind those that end no later. */
+function insert(stays: Stay[], stay: Stay): void {
+  let at = stays.length;
+  for (; at > 0; at--) {
+    const before = stays[at - 1] as Stay;
+    if (before.end.atMs <= stay.end.atMs) break;
+    stays[at] = before;
+  }
+  stays[at] = stay;
+}
+
+function isEnough(
+  { slots, cpuCores, ramGb }: Omit<Change, "at">,
+  need: Resources,
+): boolean {
+  return slots >= need.gpusPerNode && cpuCores >= (need.cpuCores ?? 0) &&
+    ramGb >= (need.ramGb ?? 0);
+}
+
+function countOf({ placed }: Stay, among: ReadonlyMap<string, Slot>): number {
+  let count = 0;
+  for (const uuid of placed.gpus) if (among.has(uuid)) count++;
+  return count;
+}
+
+/** A slot that several share is whole again when the last of them has left. */
+function releases({ stays }: Future, among: ReadonlyMap<string, Slot>): Change[] {
+  const shared = new Map<string, Expected>();
+  const changes = stays.map((stay): Change => {
+    const { end, placed, cpuCores, ramGb } = stay;
+    if (placed.share === undefined) {
+      return { at: end, slots: countOf(stay, among), cpuCores, ramGb };
+    }
+    for (const uuid of placed.gpus) {
+      if (among.has(uuid) && !((shared.get(uuid)?.atMs ?? 0) >= end.atMs)) shared.set(uuid, end);
+    }
+    return { at: end, slots: 0, cpuCores, ramGb };
+  });
+  for (const at of shared.values()) changes.push({ at, slots: 1, cpuCores: 0, ramGb: 0 });
+  return changes;
+}
+
+function claims({ kept }: Future): Change[] {
+  return kept.flatMap(({ start, end, slots, cpuCores, ramGb }): Change[] => [
+    { at: start, slots: -slots, cpuCores: -cpuCores, ramGb: -ramGb },
+    { at: end, slots, cpuCores, ramGb },
+  ]);
 }

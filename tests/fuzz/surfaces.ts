@@ -37,7 +37,16 @@ function surface(text = "x") {
 }
 
 const METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "FOO"] as const;
-const PATHS = ["/hooks/git", "/healthz", "/api/jobs", "/api/nodes", "/api/stats", "/", "/x"];
+const PATHS = [
+  "/hooks/git",
+  "/healthz",
+  "/api/jobs",
+  "/api/nodes",
+  "/api/queue",
+  "/api/stats",
+  "/",
+  "/x",
+];
 
 /** Only visible ASCII can be in a header; what else comes is refused before it reaches us. */
 const header = hostileText.map((text) => text.replace(/[^\x20-\x7e]/g, "").trim());
