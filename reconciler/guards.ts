@@ -19,6 +19,7 @@ export function pruneHold(
   const broken = new Set([...desired.invalid.values()].map((job) => job.file));
   for (const [name, status] of history.jobs) {
     if (desired.jobs.has(name) || broken.has(status.file)) continue;
+    if (status.parent !== undefined && desired.invalid.has(status.parent)) continue;
     const last = status.attempts.at(-1);
     if (status.reason !== "Stopping" && last && !last.end) vanished.push(name);
   }

@@ -142,7 +142,7 @@ function invalidByName(input: PlanInput): ReadonlyMap<string, InvalidJob> {
   const byFile = new Map([...desired.invalid].map(([name, job]) => [job.file, { name, job }]));
   const named = new Map(desired.invalid);
   for (const [name, status] of history.jobs) {
-    const broken = byFile.get(status.file);
+    const broken = byFile.get(status.file) ?? ofParent(input, status);
     if (!broken || desired.jobs.has(name) || broken.name === name) continue;
     if (status.reason === "ManifestDeleted" && isFinal(status.phase)) continue;
     if (!history.jobs.has(broken.name)) named.delete(broken.name);
@@ -150,4 +150,10 @@ function invalidByName(input: PlanInput): ReadonlyMap<string, InvalidJob> {
   }
   for (const name of desired.jobs.keys()) named.delete(name);
   return named;
+}
+
+/** One of many jobs of a manifest that was moved and broken: the file's name is its parent's. */
+function ofParent({ desired }: PlanInput, { parent }: JobStatus) {
+  const job = parent === undefined ? undefined : desired.invalid.get(parent);
+  return job && parent !== undefined ? { name: parent, job } : undefined;
 }

@@ -369,3 +369,14 @@ Deno.test("a node whose clock is off does not make an attempt longer or shorter"
     assert.ok(startedAt >= NOW - 60_000 && startedAt <= NOW, new Date(startedAt).toISOString());
   }
 });
+
+Deno.test("children of a manifest that was moved and broken at once are left alone", () => {
+  const child = running("sweep-1", ["n1"], { parent: "sweep", file: "jobs/sweep.yaml" });
+  const result = plan(world({
+    invalid: { sweep: broken("jobs/old/sweep.yaml") },
+    history: [child],
+    nodes: [reachable("n1", { runs: [run("sweep-1", 1, 0, ["n1"])] })],
+  }));
+  assert.deepEqual(result.actions, []);
+  assert.equal(result.statuses.get("sweep-1")?.phase, "Invalid");
+});

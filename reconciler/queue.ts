@@ -12,7 +12,7 @@ import { gateOf } from "./gates.ts";
 import { type At, change, iso, move, putAttempt, putEviction } from "./job_status.ts";
 import { withMemoryRisk } from "./memory_risk.ts";
 import type { Action, PlanInput, Waiting } from "./model.ts";
-import { type Candidate, holdingsOf, requestOf } from "./requests.ts";
+import { type Candidate, holdingsOf, liveOf, requestOf } from "./requests.ts";
 import { chooseResume, type Resume } from "./resume.ts";
 import { bookingsOf, roomsOf } from "./scheduling/rooms.ts";
 import { schedule } from "./scheduling/schedule.ts";
@@ -46,10 +46,11 @@ export function serveQueue(
   const { cluster } = input.desired;
   const jobs = new Map(gated.ready.map((candidate) => [candidate.status.name, candidate]));
   const requests = gated.ready.map((one) => requestOf(one, siblings, input.observed));
-  const holdings = holdingsOf(input, statuses.values(), siblings);
+  const live = liveOf(statuses.values());
+  const holdings = holdingsOf(input, live, siblings);
   const needOf = (name: string): Resources | undefined =>
     input.desired.jobs.get(name)?.spec.resources;
-  const bookings = bookingsOf(input.observed, statuses.values(), needOf);
+  const bookings = bookingsOf(input.observed, live, needOf, (name) => statuses.get(name));
   const resumes = new Map<string, Resume>();
   const served = schedule({
     requests,

@@ -68,6 +68,16 @@ function preferredNodes(
 
 const NONE: ReadonlyMap<string, number> = new Map();
 
+/** The jobs with a live attempt. */
+export function liveOf(statuses: Iterable<JobStatus>): JobStatus[] {
+  const live: JobStatus[] = [];
+  for (const status of statuses) {
+    const { attempts } = status;
+    if (attempts.length > 0 && !attempts[attempts.length - 1]?.end) live.push(status);
+  }
+  return live;
+}
+
 /** What jobs have: those with a live attempt, as `statuses` say. */
 export function holdingsOf(
   input: PlanInput,
@@ -89,6 +99,7 @@ export function holdingsOf(
       length: job && lengthOf(job, status, job.spec.parent ? siblings(job.spec.parent) : NOBODY),
       placement: attempt.placement,
       startedMs: Date.parse(attempt.startedAt ?? attempt.recordedAt),
+      unsure: !attempt.startedAt || status.phase === "Unknown",
       leaving: attempt.evicted !== undefined || reason === "Stopping",
       lostMs: lostMs(name, attempt, input),
     });

@@ -57,20 +57,31 @@ export function chooseResume(
     );
     if (common) return resumeFrom(job, common, order);
   }
-  const elsewhere =
-    [...observed.nodes.values()].flatMap((seen) =>
-      seen.state === "reachable"
-        ? completeOn(job, seen.node, observed).map((c) => ({ node: seen.node, step: c.step }))
-        : []
-    ).toSorted((a, b) => b.step - a.step || (a.node < b.node ? -1 : 1))[0];
+  const elsewhere = newestAnywhere(job, observed);
   if (!elsewhere) return withoutAny(job, status, observed);
   return {
     kind: "refused",
     message:
-      `its checkpoint of step ${elsewhere.step} is on ${elsewhere.node} only, and starting ` +
+      `its checkpoint of step ${elsewhere.step} is on ${elsewhere.nodes} only, and starting ` +
       `over would lose it: use a folder that all nodes share (\`checkpoint.dir\`), save on every ` +
       `node, or set \`checkpoint.neededBy: rank0\` if only rank 0 loads it`,
   };
+}
+
+/** Most nodes that a sentence names. */
+const NAMED = 5;
+
+/** The newest complete checkpoint that is seen anywhere, and where. */
+function newestAnywhere(job: DesiredJob, observed: Observed) {
+  const steps = [...observed.nodes.keys()].flatMap((node) => {
+    const newest = completeOn(job, node, observed)[0];
+    return newest ? [{ node, step: newest.step }] : [];
+  });
+  if (steps.length === 0) return undefined;
+  const step = steps.reduce((most, found) => Math.max(most, found.step), 0);
+  const nodes = steps.filter((found) => found.step === step).map(({ node }) => node).toSorted();
+  const more = nodes.length > NAMED ? ` and ${nodes.length - NAMED} more` : "";
+  return { step, nodes: nodes.slice(0, NAMED).join(", ") + more };
 }
 
 /** No checkpoint is seen anywhere. If there was one, a node that cannot be asked may hold it. */

@@ -277,6 +277,7 @@ class Replay {
       usage: this.#meter.read(now),
       now,
       limit: Infinity,
+      explain: false,
       confirm: () => ({ kind: "go" }),
     });
     for (const { request, placement } of placed) this.#start(request, placement, now);

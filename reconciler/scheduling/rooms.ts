@@ -36,11 +36,15 @@ export type Bookings = ReadonlyMap<NodeName, Booked>;
 /**
  * What runs of ours hold: those recorded for live attempts, and those observed alive. A run and
  * its own record count once. A run that nobody recorded has its GPUs for itself.
+ *
+ * @param statuses at least those of the jobs with a live attempt
+ * @param statusOf finds every status; default: among these
  */
 export function bookingsOf(
   observed: Observed,
-  statuses: Iterable<JobStatus>,
+  statuses: readonly JobStatus[],
   needOf: (job: string) => Resources | undefined,
+  statusOf: (job: string) => JobStatus | undefined = among(statuses),
 ): Bookings {
   const books = new Map<
     NodeName,
@@ -62,9 +66,7 @@ export function bookingsOf(
     host.cpuCores += need.cpuCores ?? 0;
     host.ramGb += need.ramGb ?? 0;
   };
-  const byName = new Map<string, JobStatus>();
   for (const status of statuses) {
-    byName.set(status.name, status);
     const attempt = status.attempts.at(-1);
     if (!attempt || attempt.end) continue;
     for (const { node, gpus, share } of attempt.placement) {
@@ -76,7 +78,7 @@ export function bookingsOf(
     if (seen.state !== "reachable") continue;
     for (const run of seen.runs) {
       if (!isAlive(run)) continue;
-      const { rank, live } = recordOf(run, seen.node, byName.get(run.job));
+      const { rank, live } = recordOf(run, seen.node, statusOf(run.job));
       const counted = live ? rank?.gpus ?? [] : [];
       for (const uuid of run.gpus) {
         if (counted.includes(uuid)) continue;
@@ -86,6 +88,11 @@ export function bookingsOf(
     }
   }
   return books;
+}
+
+function among(statuses: readonly JobStatus[]): (job: string) => JobStatus | undefined {
+  const byName = new Map(statuses.map((status) => [status.name, status]));
+  return (job) => byName.get(job);
 }
 
 /** What was recorded of a run: its rank on its node, and whether that is booked already. */

@@ -109,11 +109,15 @@ class Pass {
 
   run(): Schedule {
     const line = new Line(this.input.requests, this.#ledger, this.input);
-    for (let next = line.next(); next; next = line.next()) this.#serve(next);
+    const silent = this.input.explain === false;
+    for (let next = line.next(); next; next = line.next()) {
+      this.#serve(next);
+      if (this.#first && silent) break;
+    }
     if (!this.#first) this.#grow();
     return {
       placed: this.#placed,
-      waiting: this.#explain(),
+      waiting: silent ? [] : this.#explain(),
       asked: [...this.#asked],
       evictions: this.#evictions,
       reservations: this.#reservations,

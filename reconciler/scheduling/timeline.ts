@@ -24,10 +24,10 @@ export function untilMs({ length }: Claimant, now: number): number {
 
 /** When a job is expected to end. */
 export function endOf(holding: Holding, now: number): Expected {
-  const { length, startedMs, leaving } = holding;
+  const { length, startedMs, leaving, unsure } = holding;
   if (leaving) return { atMs: now, basis: "guess" };
   const end = length ? startedMs + length.ms : 0;
-  if (length && end > now) return { atMs: end, basis: length.basis };
+  if (length && end > now) return { atMs: end, basis: unsure ? "guess" : length.basis };
   // It is about to be stopped.
   if (length?.basis === "limit") return { atMs: now, basis: "guess" };
   return { atMs: now + Math.max(now - startedMs, LEAST_GUESS_MS), basis: "guess" };

@@ -44,6 +44,8 @@ export interface Holding extends Claimant {
   readonly startedMs: number;
   /** Its GPUs come free in a moment: it is being stopped. */
   readonly leaving: boolean;
+  /** True: its end is but a guess, for it has not been seen to start, or a node of it is away. */
+  readonly unsure?: boolean;
   /**
    * Time of work that would be lost if it were stopped now: since its newest checkpoint, or since
    * its start when it has none. undefined: its checkpoints have not been looked at.
@@ -95,6 +97,8 @@ export interface ScheduleInput {
   /** Most jobs to place. */
   readonly limit: number;
   readonly confirm: (request: Request, nodes: readonly NodeName[]) => Confirmation;
+  /** False: nobody reads why jobs wait, as when a trace is replayed. */
+  readonly explain?: boolean;
 }
 
 /** What users have used so far, in GPU-hours. */
