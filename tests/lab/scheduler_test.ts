@@ -1,5 +1,6 @@
 /** The scheduler on real hosts: who makes room for whom, and that no step is lost by it. */
 import assert from "node:assert/strict";
+import type { JobStatus } from "../../jobs/status.ts";
 import { job } from "./harness.ts";
 import { chain, matrix, QUOTAS, quotas } from "./scheduler_parts.ts";
 import { nodesOf, range, running, schedulerLab, seconds } from "./scheduler_support.ts";
@@ -199,4 +200,36 @@ suite.test("a matrix, a chain and two users with quotas, side by side", {}, asyn
   await Promise.all(parts.map(({ check }) => check()));
   assertNoRankTwice(harness.witnessDir);
   await harness.assertDesiredUntouched();
+});
+
+suite.test("GPUs that idle are told of, and freed where the manifest says so", {}, async (t) => {
+  const { harness } = await schedulerLab(t, {});
+  const asleep = (action: string) =>
+    job({
+      script: "scripts/sleeper.py",
+      launcher: "processes",
+      args: ["60"],
+      idle: { below: 5, for: "2s", action },
+      model: { parameters: "7B" },
+      training: { bf16: true },
+      flags: "none",
+    });
+  await harness.push({ "jobs/told.yaml": asleep("flag"), "jobs/ended.yaml": asleep("stop") });
+  const idle = (s: JobStatus) => s.conditions.some(({ type }) => type === "Idle");
+  const told = await harness.until("told", idle, 20_000);
+  assert.equal(told.phase, "Running");
+  // A 4090 has 24 GB, and 16 bytes for each parameter are more.
+  assert.match(told.conditions.find(({ type }) => type === "MemoryRisk")?.message ?? "", /112 GB/);
+  const ended = await harness.until("ended", (s) => s.phase === "Failed", 30_000);
+  assert.deepEqual([ended.reason, ended.attempts.length], ["Idle", 1]);
+  assert.match(ended.message, /less than 5 %/);
+
+  const node = nodesOf(told)[0];
+  const host = t.lab.hosts.find(({ name }) => name === node);
+  assert(host);
+  await host.changeGpus((state) => ({
+    ...state,
+    gpus: state.gpus.map((gpu) => ({ ...gpu, "utilization.gpu": 80 })),
+  }));
+  await harness.until("told", (s) => !idle(s), 20_000);
 });
