@@ -42,7 +42,8 @@ export interface Growth {
 
 /**
  * Running jobs that had better be placed again because at least one more node is free for them;
- * only such as have just saved. Two jobs never count on the same node.
+ * only such as have just saved. Two jobs never count on the same node. Who has not saved lately is
+ * asked about as long as it could grow.
  */
 export function growing(state: GrowState): Growth[] {
   const rooms = byNode(state.rooms);
@@ -52,8 +53,9 @@ export function growing(state: GrowState): Growth[] {
   const elastic = state.holdings.filter((holding) => mayGrow(holding, state.input))
     .sort((a, b) => a.name < b.name ? -1 : 1)
     .slice(0, MAX_SEARCHED);
+  let begun = 0;
   for (const holding of elastic) {
-    if (steps.length === MAX_STEPS) break;
+    if (begun === MAX_STEPS) break;
     const { name, placement, need, lostMs } = holding;
     const options = state.optionsOf(holding).filter(({ room }) => !taken.has(room.node.name));
     const more = extra(placement, options, need, rooms);
@@ -62,9 +64,13 @@ export function growing(state: GrowState): Growth[] {
     const added = more.slice(0, nodes).map(({ room }) => room.node.name);
     const had = placement.map(({ node }) => node as NodeName);
     if (lostMs !== undefined && !state.confirmed(holding, [...had, ...added])) continue;
-    for (const node of added) taken.add(node);
+    const waits = lostMs !== undefined && lostMs > MAX_LOST_MS;
+    if (!waits) {
+      begun++;
+      for (const node of added) taken.add(node);
+    }
     steps.push({
-      kind: lostMs === undefined ? "ask" : "resize",
+      kind: lostMs === undefined || waits ? "ask" : "resize",
       job: name,
       message: `has just saved, and goes on with ${placement.length + nodes} nodes instead of ` +
         `${placement.length}: nobody else can use them`,
@@ -74,8 +80,8 @@ export function growing(state: GrowState): Growth[] {
 }
 
 function mayGrow(holding: Holding, { scheduling, now }: GrowState["input"]): boolean {
-  const { need, placement, leaving, startedMs, lostMs } = holding;
-  return (need.maxNodes ?? 0) > placement.length && !leaving && (lostMs ?? 0) <= MAX_LOST_MS &&
+  const { need, placement, leaving, fixed, unsure, grewInVain, startedMs } = holding;
+  return (need.maxNodes ?? 0) > placement.length && !leaving && !fixed && !unsure && !grewInVain &&
     now - startedMs >= scheduling.preemption.protectMs;
 }
 

@@ -41,11 +41,15 @@ Deno.test("it is asked about first when nobody has looked at its checkpoints", (
   assert.deepEqual(steps(three(), [elastic("a", "n1", { lostMs: undefined })]), ["ask a"]);
 });
 
+Deno.test("who would lose more than a minute is asked again, until it has saved", () => {
+  assert.deepEqual(steps(three(), [elastic("a", "n1", { lostMs: MINUTE + 1 })]), ["ask a"]);
+});
+
 Deno.test("a job stays as it is where growing does not pay or cannot be", () => {
   const cases: readonly (readonly [string, Changes])[] = [
-    ["it would lose more than a minute", { lostMs: MINUTE + 1 }],
     ["it has just started", { startedMs: NOW - 599_999 }],
     ["it is being stopped", { leaving: true }],
+    ["it was stopped for that before, in vain", { grewInVain: true }],
     ["it is as large as it may be", { need: { maxNodes: 1 } }],
     ["the others are of another model", { need: { maxNodes: 4, gpuModel: "A100" } }],
     ["it must lie within one rack, and n1 names none", { need: { within: "rack" } }],

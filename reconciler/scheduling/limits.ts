@@ -18,6 +18,21 @@ export interface Limit {
   /** With the numbers of this moment. */
   readonly detail: string;
   readonly numbers: Readonly<Record<string, number>>;
+  /** Whose limit it is, when others share it and the job could start under it some day. */
+  readonly shared?: string;
+}
+
+/** Whose limits a job shares with others. */
+export function sharedBy({ queue, user }: Request, { users }: Pick<LimitInput, "users">): string[] {
+  return [ofQueue(queue), ...(byName(users).get(user)?.groups ?? []).map(ofGroup)];
+}
+
+function ofQueue(name: string): string {
+  return `queue ${name}`;
+}
+
+function ofGroup(name: string): string {
+  return `group ${name}`;
 }
 
 type LimitInput = Pick<ScheduleInput, "queues" | "users" | "groups" | "usage">;
@@ -34,7 +49,7 @@ export function limitOf(
   input: LimitInput,
 ): Limit | undefined {
   const limit = queueLimit(request, gpus, ledger, input);
-  if (limit) return limit;
+  if (limit) return sharedWith(`queue ${request.queue}`, limit);
   const user = byName(input.users).get(request.user);
   if (!user) return undefined;
   const ofUser = atOnce(`user ${user.name}`, user.maxGpus, ledger.userGpus(user.name), gpus) ??
@@ -44,7 +59,7 @@ export function limitOf(
     const group = byName(input.groups).get(name);
     const ofGroup = atOnce(`group ${name}`, group?.maxGpus, ledger.groupGpus(name), gpus) ??
       inWeek(`group ${name}`, group?.gpuHoursPerWeek, ledger.groupWeekHours(name));
-    if (ofGroup) return ofGroup;
+    if (ofGroup) return sharedWith(`group ${name}`, ofGroup);
   }
   return undefined;
 }
@@ -60,6 +75,13 @@ function queueLimit(
   const limit = atOnce(`queue ${name}`, queue?.maxGpus, used, gpus);
   if (limit || queue?.borrow !== false) return limit;
   return atOnce(`queue ${name}, which may not borrow,`, ledger.quotaOf(name), used, gpus);
+}
+
+/** Who waits for the ends of others' jobs may be overtaken for ever; see `schedule.ts`. */
+function sharedWith(shared: string, limit: Limit): Limit {
+  const { needed, limit: most } = limit.numbers;
+  const isPossible = needed !== undefined && most !== undefined && needed <= most + 1e-6;
+  return isPossible ? { ...limit, shared } : limit;
 }
 
 function atOnce(

@@ -1,8 +1,9 @@
 /**
  * The line of waiting jobs: gives them one by one in the order of the cluster's policy.
  *
- * Jobs of one queue, priority and user stand in a lane, first come, first served; only the heads of
- * the lanes are compared. What the caller adds to the ledger between two calls counts in the next
+ * Jobs of one queue, priority, size and user stand in a lane, first come, first served; only the
+ * heads of the lanes are compared. (Of size too: a large job that borrows does not hide a small one
+ * that is within its quota.) What the caller adds to the ledger between two calls counts in the next
  * one: a user whose job has been placed falls behind the others at once, so that equal users take
  * turns within one pass.
  *
@@ -144,7 +145,8 @@ function lanesOf(requests: readonly Request[], input: LineInput): Iterable<reado
   const lanes = new Map<string, Request[]>();
   for (const request of requests) {
     // The name of a queue holds no space.
-    const lane = `${request.queue} ${request.priority} ${request.user}`;
+    const gpus = gpusOf(request.need);
+    const lane = `${request.queue} ${request.priority} ${gpus} ${request.user}`;
     const others = lanes.get(lane);
     if (others) others.push(request);
     else lanes.set(lane, [request]);

@@ -174,14 +174,14 @@ const TABLE: readonly [string, readonly Request[], World, string][] = [
     "sure-1 high sure-2",
   ],
   [
-    "a job too wide for the quota borrows, and its smaller follower keeps behind it",
+    "a job too wide for the quota borrows, and does not hide a smaller one that does not",
     [
       of("wide", 3, { queue: "sure", need: { gpusPerNode: 4 } }),
       of("small", 2, { queue: "sure" }),
       of("high", 1, { priority: 1 }),
     ],
     { queues: [{ name: "sure", priority: 0, quotaGpus: 2 }] },
-    "high wide small",
+    "small high wide",
   ],
 ];
 
@@ -257,7 +257,7 @@ Deno.test("property: the order of the input never matters", () => {
   }));
 });
 
-const laneOf = (r: Request) => `${r.queue} ${r.priority} ${r.user}`;
+const laneOf = (r: Request) => `${r.queue} ${r.priority} ${gpusOf(r.need)} ${r.user}`;
 const earlier = (a: Request, b: Request) =>
   a.submittedMs - b.submittedMs || (a.name < b.name ? -1 : 1);
 

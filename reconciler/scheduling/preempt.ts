@@ -23,7 +23,7 @@ import {
 import { type Candidate, cheapest, type Site, type Victim } from "./victims.ts";
 import type { Holding, Request, Room, ScheduleInput } from "./types.ts";
 
-/** Most jobs whose checkpoints are looked at for one request. */
+/** Most other jobs whose checkpoints are looked at for one request. */
 const MAX_ASKED = 32;
 
 /** What `makeRoom` looks at. */
@@ -93,10 +93,33 @@ export function makeRoom(request: Request, state: RoomState): RoomMade {
   if (!found) return nobody(request, state);
   const unknown = found.filter(({ candidate }) => candidate.whole.lostMs === undefined);
   if (unknown.length > 0) return ask(unknown, candidates);
+  if (found.some((victim) => isSpared(victim, found, gone, request, state))) {
+    return nobody(request, state);
+  }
   for (const { candidate } of found) freed.stop(candidate.holding);
   const victims = found.map(({ candidate, reason }) => ({ holding: candidate.whole, reason }));
   const theirs = nodesOf(found.map(({ candidate }) => candidate.holding));
   return { kind: "evict", victims, nodes: freed.nodes((node) => theirs.has(node)) };
+}
+
+/**
+ * What may be stopped alone may have to be spared beside the others: once they are gone too, it
+ * comes back within its queue's quota before the request.
+ */
+function isSpared(
+  { candidate, reason }: Victim,
+  found: readonly Victim[],
+  gone: ReadonlyMap<string, number>,
+  request: Request,
+  { ledger, input }: RoomState,
+): boolean {
+  if (reason === "Resized") return false;
+  const others = new Map(gone);
+  for (const { candidate: { holding } } of found) {
+    if (holding === candidate.holding) continue;
+    others.set(holding.queue, (others.get(holding.queue) ?? 0) + heldGpus(holding));
+  }
+  return mayEvict(candidate.whole, request, ledger, input, others) === undefined;
 }
 
 function coming(freed: Freed, leaving: readonly Holding[]): RoomMade {
@@ -148,9 +171,13 @@ function byWorth(a: Holding, b: Holding, input: PolicyInput): number {
  * could replace them. Their cost can only prove lower, so that the next call finds them known.
  */
 function ask(found: readonly Victim[], candidates: readonly Candidate[]): RoomMade {
-  const jobs = new Set(found.map(({ candidate }) => candidate.holding.name));
-  for (const { holding } of candidates) if (holding.lostMs === undefined) jobs.add(holding.name);
-  return { kind: "ask", jobs: [...jobs].slice(0, MAX_ASKED).sort() };
+  // All of those found, known or not: what nobody asks about is not known in the next pass.
+  const jobs = found.map(({ candidate }) => candidate.holding.name);
+  const others = candidates.filter(({ holding: { name, lostMs } }) =>
+    lostMs === undefined && !jobs.includes(name)
+  );
+  for (const { holding } of others.slice(0, MAX_ASKED)) jobs.push(holding.name);
+  return { kind: "ask", jobs: jobs.sort() };
 }
 
 /** Nobody can make the room; says so where it is only that they started a moment ago. */

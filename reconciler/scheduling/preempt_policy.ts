@@ -58,9 +58,12 @@ function isProtected(holding: Holding, input: PolicyInput): boolean {
     byName(input.queues).get(holding.queue)?.preemptible === false;
 }
 
-/** True for a job that is being stopped, or has just started. */
-function isUntouchable({ leaving, startedMs }: Holding, { scheduling, now }: PolicyInput): boolean {
-  return leaving || now - startedMs < scheduling.preemption.protectMs;
+/** True for a job that is being stopped, cannot be stopped, or has just started. */
+function isUntouchable(
+  { leaving, fixed = false, unsure = false, startedMs }: Holding,
+  { scheduling, now }: PolicyInput,
+): boolean {
+  return leaving || fixed || unsure || now - startedMs < scheduling.preemption.protectMs;
 }
 
 /** Orders by what is worth less: the queue's priority, then the job's. */
@@ -75,15 +78,22 @@ function isLower(holding: Holding, request: Request, input: PolicyInput): boolea
 
 /** True when the request borrows, and what it would take is covered by the quota of another queue. */
 function wouldBeTakenBack(
-  { queue }: Holding,
+  holding: Holding,
   request: Request,
   ledger: Ledger,
   gone: ReadonlyMap<string, number>,
 ): boolean {
+  const { queue } = holding;
   const quota = ledger.quotaOf(queue);
-  if (quota === undefined || queue === request.queue) return false;
-  if (ledger.isWithinQuota(request, gpusOf(request.need))) return false;
-  return staying(queue, ledger, gone) <= quota + EPSILON;
+  if (quota === undefined) return false;
+  const others = staying(queue, ledger, gone) - heldGpus(holding);
+  // An elastic one comes back at its least size.
+  const isCovered = others + gpusOf(holding.need) <= quota + EPSILON;
+  // Whoever borrows comes after whoever does not, be its priority what it will.
+  return isCovered &&
+    (queue === request.queue
+      ? others + gpusOf(request.need) > quota + EPSILON
+      : !ledger.isWithinQuota(request, gpusOf(request.need)));
 }
 
 /**
@@ -103,6 +113,10 @@ function isBorrowed(
   if (!ledger.isWithinQuota(request, gpusOf(request.need))) return false;
   const stays = staying(queue, ledger, gone);
   const held = heldGpus(holding);
+  // An elastic one comes back at its least size: if that is covered, only the rest is borrowed.
+  if (held > gpusOf(holding.need) && stays - held + gpusOf(holding.need) <= quota + EPSILON) {
+    return false;
+  }
   return stays > quota + EPSILON && (held > quota + EPSILON || stays - held >= quota - EPSILON);
 }
 

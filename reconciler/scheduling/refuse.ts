@@ -21,9 +21,10 @@ export function refuse(
   keepers: readonly string[],
 ): Refusal {
   const { need } = request;
-  const { suited, kinds, hidden } = survey(rooms, need);
+  const found = survey(rooms, need);
+  const { suited, kinds, hidden } = found;
   const numbers = { nodes: need.nodes, gpusPerNode: need.gpusPerNode, suited: suited.length };
-  if (largest(kinds, need) + hidden < need.nodes) return never(need, rooms, suited, numbers);
+  if (largest(kinds, need) + hidden < need.nodes) return never(need, rooms, found, numbers);
   const open: Option[] = [];
   let fitting = 0;
   for (const room of suited) {
@@ -41,7 +42,7 @@ export function refuse(
       numbers: { ...numbers, fitting },
     };
   }
-  const cordoned = suited.filter((room) => room.cordoned).map((room) => room.node.name);
+  const cordoned = suited.filter((room) => room.cordoned).map(cordonedUntil);
   const isCordoned = cordoned.length > 0 && fitting + cordoned.length >= need.nodes;
   return {
     reason: isCordoned ? "Cordoned" : "Resources",
@@ -51,6 +52,12 @@ export function refuse(
     detail: `${fitting} of ${need.nodes} node(s) found. ${obstacles(suited)}`,
     numbers: { ...numbers, fitting },
   };
+}
+
+/** `n1`, or `n1 until 2026-03-01T12:00:00.000Z`: then waiting helps. */
+function cordonedUntil({ node: { name, cordoned } }: Room): string {
+  const untilMs = cordoned?.untilMs;
+  return untilMs === undefined ? name : `${name} until ${new Date(untilMs).toISOString()}`;
 }
 
 interface Survey {
@@ -99,19 +106,29 @@ function obstacles(suited: readonly Room[]): string {
 function never(
   need: Resources,
   rooms: readonly Room[],
-  suited: readonly Room[],
+  { suited, hidden }: Survey,
   numbers: Readonly<Record<string, number>>,
 ): Refusal {
   const other = rooms.find((room) => unsuitable(room, need) !== undefined);
   const why = other ? ` (${other.node.name} ${unsuitable(other, need)})` : "";
-  const unlike = suited.length >= need.nodes
-    ? `, but not enough with like GPUs${
-      need.within ? ` and the same ${need.within}` : ""
-    }; \`resources.mixedGpus: true\` lets it run on unlike ones, at the pace of the weakest`
-    : why;
+  const apart = suited.length >= need.nodes ? notTogether(need, rooms, hidden) : why;
   const message = `needs ${describeNeed(need)}; the cluster has ${suited.length} such node(s)` +
-    unlike;
+    apart;
   return { reason: "Unschedulable", message, detail: message, numbers };
+}
+
+/** Why nodes that suit one by one make no gang, and what would help; no more than that. */
+function notTogether(need: Resources, rooms: readonly Room[], hidden: number): string {
+  const unlike: Resources = { ...need, mixedGpus: true };
+  const most = largest(survey(rooms, unlike).kinds, unlike) + hidden;
+  if (need.within !== undefined && most < need.nodes) {
+    return `, but no ${need.within} has more than ${most} of them`;
+  }
+  const place = need.within === undefined ? "" : ` and the same ${need.within}`;
+  const advice = need.mixedGpus || most < need.nodes
+    ? ""
+    : "; `resources.mixedGpus: true` lets it run on unlike ones, at the pace of the weakest";
+  return `, but not enough with like GPUs${place}${advice}`;
 }
 
 function list(texts: readonly string[], between = ", "): string {

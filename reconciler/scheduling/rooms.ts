@@ -2,8 +2,7 @@
  * Rooms: how much of each node is left during one pass, and why a node takes nothing.
  *
  * @example
- * const needOf = (job: string) => desired.jobs.get(job)?.spec.resources;
- * const bookings = bookingsOf(observed, history.jobs.values(), needOf);
+ * const bookings = bookingsOf(observed, live, (job, launch) => launchedWith(job, launch, input));
  * const rooms = roomsOf(desired.cluster, observed, bookings, now);
  *
  * @module
@@ -13,10 +12,9 @@ import { countedGpus, type NodeSlots, type Slot, slotsOf } from "../../cluster/c
 import { cordonAt, isGpuCordoned } from "../../cluster/cordon.ts";
 import type { Gpu } from "../../cluster/gpu.ts";
 import type { Cordon, NodeName, NodeSpec } from "../../cluster/node.ts";
-import type { Resources } from "../../jobs/job.ts";
 import type { RunRecord } from "../../jobs/run.ts";
-import type { JobStatus, PlacedRank } from "../../jobs/status.ts";
-import type { Observed } from "../model.ts";
+import type { Attempt, JobStatus, PlacedRank } from "../../jobs/status.ts";
+import type { HostNeed, Observed } from "../model.ts";
 import type { ReachableNode } from "../ports.ts";
 import { isAlive } from "../view.ts";
 import type { Room } from "./types.ts";
@@ -28,7 +26,12 @@ export interface Booked {
   /** Only what jobs asked for by name. */
   readonly cpuCores: number;
   readonly ramGb: number;
+  /** True: somebody there has a share of CPU and RAM that nobody knows; so none is left. */
+  readonly isUnknown?: boolean;
 }
+
+/** One launch of a job. */
+type Launch = Pick<Attempt, "attempt" | "specDigest">;
 
 /** What jobs of ours have of each node. */
 export type Bookings = ReadonlyMap<NodeName, Booked>;
@@ -37,32 +40,33 @@ export type Bookings = ReadonlyMap<NodeName, Booked>;
  * What runs of ours hold: those recorded for live attempts, and those observed alive. A run and
  * its own record count once. A run that nobody recorded has its GPUs for itself.
  *
+ * @param needOf what a launch asked for of each node; undefined: nobody knows
  * @param statuses at least those of the jobs with a live attempt
  * @param statusOf finds every status; default: among these
  */
 export function bookingsOf(
   observed: Observed,
   statuses: readonly JobStatus[],
-  needOf: (job: string) => Resources | undefined,
+  needOf: (job: string, launch: Launch) => HostNeed | undefined,
   statusOf: (job: string) => JobStatus | undefined = among(statuses),
 ): Bookings {
-  const books = new Map<
-    NodeName,
-    { parts: Map<string, number>; cpuCores: number; ramGb: number }
-  >();
+  const books = new Map<NodeName, Book>();
   const at = (node: NodeName) => {
     let book = books.get(node);
-    if (!book) books.set(node, book = { parts: new Map(), cpuCores: 0, ramGb: 0 });
+    if (!book) {
+      books.set(node, book = { parts: new Map(), cpuCores: 0, ramGb: 0, isUnknown: false });
+    }
     return book;
   };
   const book = (node: NodeName, uuids: readonly string[], part: number) => {
     const { parts } = at(node);
     for (const uuid of uuids) parts.set(uuid, (parts.get(uuid) ?? 0) + part);
   };
-  const bookHost = (node: NodeName, job: string) => {
-    const need = needOf(job);
-    if (!need?.cpuCores && !need?.ramGb) return;
+  const bookHost = (node: NodeName, job: string, launch: Launch) => {
+    const need = needOf(job, launch);
+    if (need && !need.cpuCores && !need.ramGb) return;
     const host = at(node);
+    if (!need) return void (host.isUnknown = true);
     host.cpuCores += need.cpuCores ?? 0;
     host.ramGb += need.ramGb ?? 0;
   };
@@ -71,7 +75,7 @@ export function bookingsOf(
     if (!attempt || attempt.end) continue;
     for (const { node, gpus, share } of attempt.placement) {
       book(node as NodeName, gpus, share ?? 1);
-      bookHost(node as NodeName, status.name);
+      bookHost(node as NodeName, status.name, attempt);
     }
   }
   for (const seen of observed.nodes.values()) {
@@ -84,10 +88,18 @@ export function bookingsOf(
         if (counted.includes(uuid)) continue;
         book(seen.node, [uuid], rank?.gpus.includes(uuid) ? rank.share ?? 1 : 1);
       }
-      if (!rank || !live) bookHost(seen.node, run.job);
+      const launch = { attempt: run.attempt, specDigest: run.meta.specDigest };
+      if (!rank || !live) bookHost(seen.node, run.job, launch);
     }
   }
   return books;
+}
+
+interface Book extends Booked {
+  readonly parts: Map<string, number>;
+  cpuCores: number;
+  ramGb: number;
+  isUnknown: boolean;
 }
 
 function among(statuses: readonly JobStatus[]): (job: string) => JobStatus | undefined {
@@ -141,10 +153,16 @@ export function roomsOf(
       closed: undefined,
       cordoned: open.all.length < all.all.length,
       busy: open.busy,
-      cpuLeft: cpuCores === undefined ? undefined : cpuCores - booked.cpuCores,
-      ramLeftGb: ramGb === undefined ? undefined : ramGb - booked.ramGb,
+      cpuLeft: leftOf(cpuCores, booked.cpuCores, booked),
+      ramLeftGb: leftOf(ramGb, booked.ramGb, booked),
     };
   });
+}
+
+/** What is certain to be left beside what is booked; undefined: the node does not tell. */
+function leftOf(has: number | undefined, taken: number, { isUnknown }: Booked) {
+  if (has === undefined) return undefined;
+  return isUnknown ? Math.min(0, has - taken) : has - taken;
 }
 
 /** What is not declared of a node is taken from what was seen there. */

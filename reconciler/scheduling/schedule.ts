@@ -16,16 +16,16 @@ import type { NodeName } from "../../cluster/node.ts";
 import type { Resources } from "../../jobs/job.ts";
 import type { PlacedRank } from "../../jobs/status.ts";
 import { choose } from "./choose.ts";
-import { type Option, take } from "./fit.ts";
+import { type Option, partOf, take } from "./fit.ts";
 import { forecast } from "./forecast.ts";
 import { extraNodes, growing } from "./grow.ts";
-import { gpusOf, Ledger } from "./ledger.ts";
-import { limitOf } from "./limits.ts";
+import { gpusOf, heldGpus, Ledger } from "./ledger.ts";
+import { type Limit, limitOf, sharedBy } from "./limits.ts";
 import { Offers } from "./offers.ts";
 import { Line } from "./order.ts";
 import { passes } from "./policies.ts";
 import { makeRoom } from "./preempt.ts";
-import type { Grounds } from "./preempt_policy.ts";
+import { groundsText, inOrder, keptOf, LIMIT, preempting } from "./reasons.ts";
 import { type Refusal, refuse } from "./refuse.ts";
 import { reserve } from "./reserve.ts";
 import { endOf, Timeline, untilMs } from "./timeline.ts";
@@ -63,13 +63,6 @@ function shapeOf(need: Resources): string {
 
 const shapes = new WeakMap<Resources, string>();
 
-const LIMIT: Refusal = {
-  reason: "LaunchLimit",
-  message: "is next: this pass has launched as many jobs as it may",
-  detail: "maxLaunchesPerPass reached",
-  numbers: {},
-};
-
 /** A job that does not fit: none that needs the same and ends after that time does either. */
 interface Failed {
   readonly refusal: Refusal;
@@ -91,6 +84,10 @@ class Pass {
   #holdings: readonly Holding[];
   /** False when no policy would stop anybody for anybody. */
   readonly #mayStop: boolean;
+  /** Whose limits somebody waits for who has waited too long: what comes free of them is kept. */
+  readonly #owed = new Set<string>();
+  /** Queue, priority and need of those for whom nobody can make room. */
+  readonly #noRoomFor = new Set<string>();
   #launches = 0;
   #roomMade = 0;
   /** Whom nobody may pass any more, when the policy says so. */
@@ -128,7 +125,9 @@ class Pass {
     const { input } = this;
     const gpus = gpusOf(request.need);
     const over = limitOf(request, gpus, this.#ledger, input);
-    if (over) return this.#wait(request, { reason: "Quota", ...over });
+    if (over) return this.#waitForLimit(request, over);
+    const owed = sharedBy(request, input).find((whose) => this.#owed.has(whose));
+    if (owed !== undefined) return this.#wait(request, keptOf(owed));
     if (this.#first) return this.#wait(request, inOrder(this.#first));
     if (this.#launches >= input.limit) return this.#wait(request, LIMIT);
     const known = this.#failed.get(shapeOf(request.need));
@@ -155,11 +154,15 @@ class Pass {
   /** What is free for a job without being in anybody's way. */
   #options(request: Request): Option[] {
     const until = untilMs(request, this.input.now);
-    const whole = (room: Room) => this.#timeline.whole(room, until);
+    const whole = (room: Room) => this.#timeline.whole(room, until, request.need);
     return this.#offers.find(shapeOf(request.need), request.need, whole);
   }
 
   #place(request: Request, chosen: readonly Option[], because: string): void {
+    // A part of a GPU is at least as much as its memory is of the GPU's.
+    const parts = partsOf(chosen, request.need);
+    const over = limitOf(request, parts, this.#ledger, this.input);
+    if (over) return this.#waitForLimit(request, over);
     const answer = this.input.confirm(request, chosen.map(nodeOf));
     if (answer.kind === "refused") {
       return this.#waitForCheckpoint(request, answer);
@@ -178,7 +181,7 @@ class Pass {
 
   #hold(request: Request, placement: readonly PlacedRank[], starts: boolean): void {
     const { now } = this.input;
-    this.#ledger.add(request, gpusOf(request.need, placement.length));
+    this.#ledger.add(request, heldGpus({ placement }));
     const holding = { ...request, placement, startedMs: now, leaving: false, lostMs: 0 };
     const end = endOf(holding, now);
     this.#timeline.stay(request, placement, starts ? end : { ...end, basis: "guess" });
@@ -223,15 +226,20 @@ class Pass {
       request,
       rooms.filter(({ node }) => (request.preferred.get(node.name) ?? 0) >= HOLDS_CHECKPOINT),
     );
-    if (!passes(scheduling.policy)) this.#first = request;
+    // Where nothing can be kept for it, it would hold up everybody for nothing.
+    const isKept = this.#reservations.some(({ job }) => job === request.name);
+    if (isKept && !passes(scheduling.policy)) this.#first = request;
     const { reason, message } = refusal;
     this.#wait(request, { reason, message, detail: message, numbers: {} });
   }
 
   /** Looks for jobs that must stop for this one; gives what is then said of it. */
   #makeRoom(request: Request): Refusal | undefined {
-    if (this.#roomMade >= MAX_ROOM_MADE || !this.#mayStop) return undefined;
-    this.#roomMade++;
+    // Of those of one queue and priority that need the same, nobody fares better than the first.
+    const alike = `${request.queue} ${request.priority} ${shapeOf(request.need)}`;
+    if (this.#roomMade >= MAX_ROOM_MADE || !this.#mayStop || this.#noRoomFor.has(alike)) {
+      return undefined;
+    }
     const { rooms } = this.input;
     const found = makeRoom(request, {
       // What is kept for those before it stays theirs.
@@ -240,7 +248,11 @@ class Pass {
       ledger: this.#ledger,
       input: this.input,
     });
-    if (found.kind === "none") return undefined;
+    if (found.kind === "none") {
+      this.#noRoomFor.add(alike);
+      return undefined;
+    }
+    this.#roomMade++;
     if (found.kind === "coming") {
       this.#ledger.add(request, gpusOf(request.need));
       return preempting(found.from);
@@ -251,7 +263,10 @@ class Pass {
       return undefined;
     }
     const answer = this.input.confirm(request, found.nodes);
-    if (answer.kind === "ask") this.#asked.add(request.name);
+    if (answer.kind === "ask") {
+      // What is known of the victims must be known again when the answer is there.
+      for (const job of [request.name, ...found.victims.map(nameOf)]) this.#asked.add(job);
+    }
     // Nobody is stopped for a place that the job could not go on in.
     if (answer.kind !== "go") return undefined;
     // It counts as had, so that two requests do not both reclaim the same quota.
@@ -275,6 +290,8 @@ class Pass {
   /** Gives elastic jobs what nobody else can use now. */
   #grow(): void {
     const { input } = this;
+    // Those who were not tried in this pass may use what is left.
+    if (this.#waiting.some(({ reason }) => reason === "LaunchLimit")) return;
     for (const [index, { request, placement, because }] of this.#placed.entries()) {
       const { need } = request;
       if (!need.maxNodes || placement.length >= need.maxNodes) continue;
@@ -297,7 +314,6 @@ class Pass {
         because: `${because}; ${more.length} more node(s) that nobody else can use now`,
       };
     }
-    if (this.#waiting.some(({ reason }) => reason === "LaunchLimit")) return;
     const steps = growing({
       rooms: input.rooms,
       holdings: this.#holdings,
@@ -322,8 +338,17 @@ class Pass {
     return count;
   }
 
+  /** Others who share the limit pass only as long as nobody's patience is at its end. */
+  #waitForLimit(request: Request, { shared, ...limit }: Limit): void {
+    const { now, scheduling } = this.input;
+    const isOverdue = now - request.submittedMs > scheduling.patienceMs;
+    if (shared !== undefined && isOverdue) this.#owed.add(shared);
+    this.#wait(request, { reason: "Quota", ...limit });
+  }
+
   #wait(request: Request, refusal: Refusal): void {
-    this.#waiting.push({ request, ...refusal });
+    const { reason, message, detail, numbers } = refusal;
+    this.#waiting.push({ request, reason, message, detail, numbers });
   }
 
   #explain(): Waits[] {
@@ -335,11 +360,19 @@ class Pass {
       forecast(counted.map((w) => w.request), this.#holdings, rooms, now)
         .map((start, i) => [counted[i]?.request.name, start]),
     );
-    return this.#waiting.map((waits) => ({
-      ...waits,
-      expected: this.#starts.get(waits.request.name) ?? expected.get(waits.request.name),
+    return this.#waiting.map(({ request, reason, message, detail, numbers }) => ({
+      request,
+      reason,
+      message,
+      detail,
+      numbers,
+      expected: this.#starts.get(request.name) ?? expected.get(request.name),
     }));
   }
+}
+
+function nameOf({ holding }: { readonly holding: Holding }): string {
+  return holding.name;
 }
 
 /** What a job that runs would ask for. */
@@ -347,36 +380,13 @@ function asRequest(claimant: Claimant): Request {
   return { ...claimant, submittedMs: 0, preferred: new Map() };
 }
 
+/** GPUs that the chosen nodes book. */
+function partsOf(chosen: readonly Option[], need: Resources): number {
+  let gpus = 0;
+  for (const { slots } of chosen) for (const slot of slots) gpus += partOf(slot, need);
+  return gpus;
+}
+
 function nodeOf({ room }: Option): NodeName {
   return room.node.name;
-}
-
-function inOrder(first: Request): Refusal {
-  return {
-    reason: "Priority",
-    message: "jobs before it wait, and the policy lets nobody pass",
-    detail: `${first.name} is next; scheduling.policy lets nobody pass it`,
-    numbers: {},
-  };
-}
-
-function groundsText(reason: Grounds, { name, queue }: Request): string {
-  switch (reason) {
-    case "Reclaimed":
-      return `the queue ${queue} takes back its quota for ${name}`;
-    case "Resized":
-      return `${name} needs nodes that it had beyond its least size`;
-    case "Preempted":
-      return `${name} has a higher priority`;
-  }
-}
-
-function preempting(jobs: readonly string[]): Refusal {
-  const names = jobs.slice(0, 5).join(", ") + (jobs.length > 5 ? ", …" : "");
-  return {
-    reason: "Preempting",
-    message: "others are asked to save and make room for it",
-    detail: `waits for ${names} to save and stop`,
-    numbers: { jobs: jobs.length },
-  };
 }

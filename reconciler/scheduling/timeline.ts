@@ -47,6 +47,8 @@ interface Stay {
   readonly placed: PlacedRank;
   readonly cpuCores: number;
   readonly ramGb: number;
+  /** How many of its slots were among some; nearly always the same are asked about. */
+  counted?: { readonly among: ReadonlyMap<string, Slot>; readonly slots: number };
 }
 
 /** Room on one node that is kept for a waiting job. */
@@ -149,10 +151,10 @@ export class Timeline {
   }
 
   /**
-   * The most whole slots that may be taken here from now until then, in nobody's way. What is only
+   * The most whole slots that a job may take here from now until then, in nobody's way. What is only
    * guessed to come free does not count: if it does not, a reservation would be pushed back.
    */
-  whole(room: Room, until: number): number {
+  whole(room: Room, until: number, { cpuCores = 0, ramGb = 0 }: Resources): number {
     const node = this.#nodes.get(room.node.name);
     if (!node || node.kept.length === 0) return Infinity;
     if (node.known?.free !== room.free) {
@@ -163,7 +165,10 @@ export class Timeline {
     for (const [index, { start }] of node.kept.entries()) {
       if (start.atMs >= until) continue;
       for (const level of node.known.levels[index] ?? []) {
-        if (level.at.atMs < until) least = Math.min(least, level.slots);
+        if (level.at.atMs >= until) continue;
+        // CPU and RAM that are kept are needed as much as the slots.
+        const isEnough = level.cpuCores >= cpuCores && level.ramGb >= ramGb;
+        least = Math.min(least, isEnough ? level.slots : 0);
       }
     }
     return Math.max(0, least);
@@ -289,10 +294,12 @@ function isEnough(
     ramGb >= (need.ramGb ?? 0);
 }
 
-function countOf({ placed }: Stay, among: ReadonlyMap<string, Slot>): number {
-  let count = 0;
-  for (const uuid of placed.gpus) if (among.has(uuid)) count++;
-  return count;
+function countOf(stay: Stay, among: ReadonlyMap<string, Slot>): number {
+  if (stay.counted?.among === among) return stay.counted.slots;
+  let slots = 0;
+  for (const uuid of stay.placed.gpus) if (among.has(uuid)) slots++;
+  stay.counted = { among, slots };
+  return slots;
 }
 
 /** A slot that several share is whole again when the last of them has left. */

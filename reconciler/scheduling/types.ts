@@ -46,6 +46,10 @@ export interface Holding extends Claimant {
   readonly leaving: boolean;
   /** True: its end is but a guess, for it has not been seen to start, or a node of it is away. */
   readonly unsure?: boolean;
+  /** True: nobody could stop it now for another; its manifest is broken, or a node of it is away. */
+  readonly fixed?: boolean;
+  /** True: it was stopped to grow, and has not grown: it is not tried again for this attempt. */
+  readonly grewInVain?: boolean;
   /**
    * Time of work that would be lost if it were stopped now: since its newest checkpoint, or since
    * its start when it has none. undefined: its checkpoints have not been looked at.
