@@ -228,3 +228,18 @@ Deno.test("a gang with a node that cannot be asked is left alone, be that node c
   });
   assert.deepEqual(done.evictions.map((e) => e.job), []);
 });
+
+Deno.test("in a full queue, a job that is within its quota once several small ones are gone may stop them", () => {
+  const queues = [{ name: "b", priority: 0, quotaGpus: 8 }];
+  const lows = Array.from(
+    { length: 8 },
+    (_, i) => holding(`low${i}`, { n1: [i] }, { queue: "b", lostMs: 0 }),
+  );
+  const done = serve([request("high", { queue: "b", priority: 100, need: { gpusPerNode: 4 } })], {
+    queues,
+    rooms: [room("n1", { gpus: 8 })],
+    holdings: lows,
+    scheduling: { preemption: PREEMPT },
+  });
+  assert.equal(done.evictions.length, 4);
+});

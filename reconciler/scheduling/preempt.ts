@@ -15,6 +15,7 @@ import { Freed } from "./freed.ts";
 import { heldGpus, type Ledger } from "./ledger.ts";
 import {
   byPriority,
+  comesBackFirst,
   type Grounds,
   mayEvict,
   type PolicyInput,
@@ -91,11 +92,11 @@ export function makeRoom(request: Request, state: RoomState): RoomMade {
   const search = { candidates, freed, gone, request, ledger, input };
   const found = cheapest(sets, search);
   if (!found) return nobody(request, state);
-  const unknown = found.filter(({ candidate }) => candidate.whole.lostMs === undefined);
-  if (unknown.length > 0) return ask(unknown, candidates);
   if (found.some((victim) => isSpared(victim, found, gone, request, state))) {
     return nobody(request, state);
   }
+  const unknown = found.filter(({ candidate }) => candidate.whole.lostMs === undefined);
+  if (unknown.length > 0) return ask(unknown, candidates);
   for (const { candidate } of found) freed.stop(candidate.holding);
   const victims = found.map(({ candidate, reason }) => ({ holding: candidate.whole, reason }));
   const theirs = nodesOf(found.map(({ candidate }) => candidate.holding));
@@ -111,15 +112,14 @@ function isSpared(
   found: readonly Victim[],
   gone: ReadonlyMap<string, number>,
   request: Request,
-  { ledger, input }: RoomState,
+  { ledger }: RoomState,
 ): boolean {
-  if (reason === "Resized") return false;
   const others = new Map(gone);
   for (const { candidate: { holding } } of found) {
     if (holding === candidate.holding) continue;
     others.set(holding.queue, (others.get(holding.queue) ?? 0) + heldGpus(holding));
   }
-  return mayEvict(candidate.whole, request, ledger, input, others) === undefined;
+  return reason === "Preempted" && comesBackFirst(candidate.whole, request, ledger, others);
 }
 
 function coming(freed: Freed, leaving: readonly Holding[]): RoomMade {

@@ -83,6 +83,21 @@ function wouldBeTakenBack(
   ledger: Ledger,
   gone: ReadonlyMap<string, number>,
 ): boolean {
+  if (holding.queue === request.queue) return false;
+  return comesBackFirst(holding, request, ledger, gone);
+}
+
+/**
+ * True when a job that was stopped would be served before the request again: it is covered by a
+ * quota, and the request is not. `gone` are the GPUs of each queue that the others leave who are
+ * stopped with it.
+ */
+export function comesBackFirst(
+  holding: Holding,
+  request: Request,
+  ledger: Ledger,
+  gone: ReadonlyMap<string, number>,
+): boolean {
   const { queue } = holding;
   const quota = ledger.quotaOf(queue);
   if (quota === undefined) return false;

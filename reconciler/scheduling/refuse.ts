@@ -5,20 +5,30 @@
  */
 import type { Resources } from "../../jobs/job.ts";
 import { gangs, kindsOn, type Option, optionsOn, unsuitable } from "./fit.ts";
-import type { Request, Room, Waits } from "./types.ts";
+import type { Holding, Request, Room, Waits } from "./types.ts";
 import { describeNeed } from "./words.ts";
+
+/** Jobs that have GPUs, and where. */
+type Holders = readonly Pick<Holding, "name" | "placement">[];
 
 /** Why a job waits, whoever it is. */
 export type Refusal = Pick<Waits, "reason" | "message" | "detail" | "numbers">;
 
-/** Most nodes that a sentence names. */
+/** What `cluster/capacity.ts` says of a slot that a job of ours has: whose it is, says more. */
+const HOLDS_A_RUN = "holds a run";
+
+/** Most nodes, or jobs, that a sentence names. */
 const NAMED = 5;
 
-/** Why a job does not fit now; `keepers` are the waiting jobs for which room is kept. */
+/**
+ * Why a job does not fit now; `keepers` are the waiting jobs for which room is kept, `holdings` the
+ * jobs that are named where they have what it needs.
+ */
 export function refuse(
   request: Request,
   rooms: readonly Room[],
   keepers: readonly string[],
+  holdings: Holders = [],
 ): Refusal {
   const { need } = request;
   const found = survey(rooms, need);
@@ -49,7 +59,7 @@ export function refuse(
     message: isCordoned
       ? `needs ${wanted}; not enough are free beside what is cordoned (${list(cordoned)})`
       : `needs ${wanted}; not enough are free`,
-    detail: `${fitting} of ${need.nodes} node(s) found. ${obstacles(suited)}`,
+    detail: `${fitting} of ${need.nodes} node(s) found. ${obstacles(suited, holdings)}`,
     numbers: { ...numbers, fitting },
   };
 }
@@ -91,16 +101,28 @@ function largest(kinds: Survey["kinds"], need: Resources): number {
   return Math.max(0, ...gangs(kinds, { ...need, nodes: 1 }).map((set) => set.length));
 }
 
-function obstacles(suited: readonly Room[]): string {
+function obstacles(suited: readonly Room[], holdings: Holders): string {
   const taken = suited.filter(({ closed, busy }) => closed || busy.length > 0);
   if (taken.length === 0) return "What was free went to jobs before it";
   return list(
-    taken.map(({ node, closed, busy }, index) => {
+    taken.map((room, index) => {
       if (index >= NAMED) return "";
-      return closed ? `${node.name} ${closed}` : `${node.name}: ${busy.join(", ")}`;
+      const { node: { name }, closed } = room;
+      return closed ? `${name} ${closed}` : `${name}: ${takenWords(room, holdings)}`;
     }),
     "; ",
   );
+}
+
+/** `d1, d4 (2 of 2 GPUs)`, and what else is in the way. */
+function takenWords({ node, busy, total, slots }: Room, holdings: Holders): string {
+  const here = holdings.filter(({ placement }) => placement.some((p) => p.node === node.name));
+  const others = busy.filter((words) => !words.endsWith(HOLDS_A_RUN));
+  const held = busy.length - others.length;
+  if (here.length === 0 || held === 0) return busy.join(", ");
+  const unit = slots.values().next().value?.model === "cpu" ? "CPU slots" : "GPUs";
+  const names = list(here.map(({ name }) => name).sort());
+  return [`${names} (${held} of ${total ?? held} ${unit})`, ...others].join(", ");
 }
 
 function never(

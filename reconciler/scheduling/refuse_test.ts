@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { refuse } from "./refuse.ts";
-import { NOW, request, room, type RoomChanges } from "./testing.ts";
+import { holding, NOW, request, room, type RoomChanges } from "./testing.ts";
 import type { Room } from "./types.ts";
 
 const racks = (...each: (readonly [rack: string, changes?: RoomChanges])[]): Room[] =>
@@ -47,4 +47,21 @@ Deno.test("a cordon that ends by itself is told with its end", () => {
   ]);
   assert.equal(reason, "Cordoned");
   assert.match(message, /\(n2 until 2026-01-01T12:00:00\.000Z, n3\)$/);
+});
+
+Deno.test("whoever has the GPUs is named, and what else is in the way is told beside", () => {
+  const held = ["GPU 0 holds a run", "GPU 1 holds a run"];
+  const rooms = [
+    room("n1", { gpus: 2, free: 0, busy: held }),
+    room("n2", { gpus: 2, free: 0, busy: ["GPU 0 holds a run", "GPU 1 is used by process 7"] }),
+    room("n3", { gpus: 1, free: 0, busy: ["GPU 0 holds a run"] }),
+  ];
+  const holdings = [
+    holding("d4", { n1: [0] }),
+    holding("d1", { n1: [1] }),
+    holding("d2", { n2: [0] }),
+  ];
+  const { detail } = refuse(request("job"), rooms, [], holdings);
+  assert.match(detail, / n1: d1, d4 \(2 of 2 GPUs\); n2: d2 \(1 of 2 GPUs\), GPU 1 is used by/);
+  assert.match(detail, /n3: GPU 0 holds a run$/, "nobody knows whose run that is");
 });

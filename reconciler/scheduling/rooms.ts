@@ -62,8 +62,7 @@ export function bookingsOf(
     const { parts } = at(node);
     for (const uuid of uuids) parts.set(uuid, (parts.get(uuid) ?? 0) + part);
   };
-  const bookHost = (node: NodeName, job: string, launch: Launch) => {
-    const need = needOf(job, launch);
+  const bookHost = (node: NodeName, need: HostNeed | undefined) => {
     if (need && !need.cpuCores && !need.ramGb) return;
     const host = at(node);
     if (!need) return void (host.isUnknown = true);
@@ -73,9 +72,10 @@ export function bookingsOf(
   for (const status of statuses) {
     const attempt = status.attempts.at(-1);
     if (!attempt || attempt.end) continue;
+    const need = needOf(status.name, attempt);
     for (const { node, gpus, share } of attempt.placement) {
       book(node as NodeName, gpus, share ?? 1);
-      bookHost(node as NodeName, status.name, attempt);
+      bookHost(node as NodeName, need);
     }
   }
   for (const seen of observed.nodes.values()) {
@@ -89,7 +89,7 @@ export function bookingsOf(
         book(seen.node, [uuid], rank?.gpus.includes(uuid) ? rank.share ?? 1 : 1);
       }
       const launch = { attempt: run.attempt, specDigest: run.meta.specDigest };
-      if (!rank || !live) bookHost(seen.node, run.job, launch);
+      if (!rank || !live) bookHost(seen.node, needOf(run.job, launch));
     }
   }
   return books;

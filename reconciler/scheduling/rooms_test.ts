@@ -84,6 +84,24 @@ Deno.test("CPU and RAM count only where the job asks for them", () => {
   assert.deepEqual(booked({}, {}, needs()), { parts: { [A0]: 1 }, cpu: 0, ram: 0 });
 });
 
+Deno.test("while nobody knows what a launch asked for, no CPU and no RAM of its node is left", () => {
+  const spec = nodeSpec("n1", { hardware: { cpuCores: 64, ramGb: 256 } });
+  const { observed } = world({
+    nodes: [reachable("n1", { gpus: two, runs: [run("a", 1, 0, ["n1"])] })],
+  });
+  const left = (needOf: Parameters<typeof bookingsOf>[2], attempts = [attempt(1, ["n1"])]) => {
+    const bookings = bookingsOf(observed, [status("a", { attempts })], needOf);
+    const [room] = roomsOf(cluster([spec]), observed, bookings, NOW);
+    return [room?.cpuLeft, room?.ramLeftGb];
+  };
+  assert.deepEqual(left(() => undefined), [0, 0]);
+  assert.deepEqual(left(() => ({})), [64, 256]);
+  assert.deepEqual(left(() => ({ cpuCores: 48 })), [16, 256]);
+  const asked: unknown[] = [];
+  left((...launch) => (asked.push(launch), undefined), []);
+  assert.deepEqual(asked, [["a", { attempt: 1, specDigest: "d1" }]], "what its record tells");
+});
+
 Deno.test("parts of one GPU add up over jobs", () => {
   const { observed } = world({ nodes: [reachable("n1", { gpus: two })] });
   const statuses = ["a", "b"].map((name) => status(name, { attempts: [attempt(1, ["n1"], half)] }));
