@@ -1,5 +1,5 @@
 /**
- * `deno task bench [launch|plan]`: the figures that README.md and docs/ quote. Nothing here passes
+ * `deno task bench [plan|drain|growth|launch]`: the figures that README.md and docs/ quote. Nothing here passes
  * or fails; what matters are the ratios within one run.
  *
  * @module
@@ -8,6 +8,8 @@ import { printTable, type Row } from "./table.ts";
 
 const PARTS: Readonly<Record<string, () => Promise<Row[]>>> = {
   plan: async () => (await import("./plan.ts")).benchPlan(),
+  drain: async () => (await import("./drain.ts")).benchDrain(),
+  growth: async () => (await import("./growth.ts")).benchGrowth(),
   launch: async () => (await import("./launch.ts")).benchLaunch(),
 };
 

@@ -8,15 +8,18 @@
  */
 import { age } from "./age.ts";
 
-/** `in 2h10m by limit`; "" when nobody can say. */
+/** `in 2h10m by limit`; where nobody can say, why not, or "". */
 export function expectedWords(
-  { expectedStart, expectedBy }: {
+  { expectedStart, expectedBy, expectedUnknown }: {
     readonly expectedStart?: string | undefined;
     readonly expectedBy?: string | undefined;
+    readonly expectedUnknown?: string | undefined;
   },
   now: number,
 ): string {
-  if (expectedStart === undefined || expectedBy === undefined) return "";
+  if (expectedStart === undefined || expectedBy === undefined) {
+    return expectedUnknown === undefined ? "" : `not known: ${expectedUnknown}`;
+  }
   const atMs = Date.parse(expectedStart);
   if (atMs <= now) return `now by ${expectedBy}`;
   return `in ${age(new Date(now).toISOString(), atMs)} by ${expectedBy}`;

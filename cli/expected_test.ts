@@ -9,4 +9,6 @@ Deno.test("an expected start is told from now on, with what it rests on", () => 
   assert.equal(at("2026-01-01T00:59:00.000Z"), "now by limit", "the status is a little old");
   assert.equal(at("soon"), "in ? by limit");
   assert.equal(expectedWords({}, now), "");
+  const expectedUnknown = "d1, d3 have no maxDuration";
+  assert.equal(expectedWords({ expectedUnknown }, now), `not known: ${expectedUnknown}`);
 });

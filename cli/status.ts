@@ -5,13 +5,17 @@
  */
 import { nearest } from "../cluster/suggest.ts";
 import { isFinal } from "../jobs/lifecycle.ts";
-import type { JobStatus } from "../jobs/status.ts";
+import { formatProblem } from "../jobs/problem.ts";
+import { type JobStatus, PHASES } from "../jobs/status.ts";
 import { age } from "./age.ts";
 import { type Output, serialise, type StatusOptions } from "./output.ts";
 import { type Listed, openRepository, readSnapshot, type Snapshot } from "./status_source.ts";
 import { placementWords, story } from "./status_story.ts";
 import { table } from "./table.ts";
 import { print, safe, tell } from "./text.ts";
+
+/** Most manifests with problems that the list tells. */
+const MAX_PROBLEMS = 5;
 
 /** Prints one job or all of them; gives the exit code: 1 when something could not be read. */
 export async function status(name: string | undefined, options: StatusOptions): Promise<number> {
@@ -40,10 +44,17 @@ export function show(
     if (shown.length > 0 || output === "json" || output === "yaml") print(list(shown, output, now));
     else if (commit !== undefined) tell("no jobs");
     if (hidden > 0) tell(`and ${hidden} of deleted manifests (-o wide lists them)`);
+    tellProblems(jobs);
     return code;
   }
   const job = jobs.find((candidate) => candidate.name === name);
   if (job === undefined) {
+    const family = jobs.filter((candidate) => candidate.parent === name);
+    if (family.length > 0) {
+      if (output === "table" || output === "wide") print(`${familyWords(name, family)}\n`);
+      print(list(output === "table" ? family.filter(isWanted) : family, output, now));
+      return code;
+    }
     const near = nearest(name, jobs.map((candidate) => candidate.name));
     tell(
       `error: no job ${safe(name)} on the status branch${near ? `; did you mean ${near}?` : ""}`,
@@ -55,8 +66,36 @@ export function show(
 }
 
 /** False for a job that is over and whose manifest was deleted: it is remembered, not wanted. */
-function isWanted(job: JobStatus): boolean {
-  return job.reason !== "ManifestDeleted" || job.attempts.at(-1)?.end === undefined;
+function isWanted({ reason, attempts }: JobStatus): boolean {
+  const last = attempts.at(-1);
+  return reason !== "ManifestDeleted" || (last !== undefined && last.end === undefined);
+}
+
+/** `sweep: a manifest of 6 jobs (2 Running, 4 Pending)`. */
+function familyWords(name: string, family: readonly JobStatus[]): string {
+  const wanted = family.filter(isWanted);
+  const counts = PHASES.flatMap((phase) => {
+    const count = wanted.filter((job) => job.phase === phase).length;
+    return count === 0 ? [] : [`${count} ${phase}`];
+  });
+  const jobs = `${wanted.length} job${wanted.length === 1 ? "" : "s"}`;
+  return `${safe(name)}: a manifest of ${jobs}${
+    counts.length > 0 ? ` (${counts.join(", ")})` : ""
+  }`;
+}
+
+/** A job that is over looks as ever in the table, whatever has become of its manifest since. */
+function tellProblems(jobs: readonly JobStatus[]): void {
+  const files = new Map(
+    jobs.flatMap(({ problems }) => problems?.[0] ? [[problems[0].file, problems[0]] as const] : []),
+  );
+  if (files.size === 0) return;
+  for (const problem of [...files.values()].slice(0, MAX_PROBLEMS)) {
+    tell(`warning: ${safe(formatProblem(problem))}`);
+  }
+  if (files.size > MAX_PROBLEMS) {
+    tell(`and problems of ${files.size - MAX_PROBLEMS} more manifests (ugro validate lists all)`);
+  }
 }
 
 function list(jobs: readonly JobStatus[], output: Output, now: number): string {
@@ -92,7 +131,7 @@ function one(
 }
 
 function jobTable(jobs: readonly JobStatus[], wide: boolean, now: number): string {
-  const more = ["QUEUE", "PRIORITY", "OWNER", "PARENT", "RETRIES", "COMMIT", "MESSAGE"];
+  const more = ["QUEUE", "PRIORITY", "OWNER", "PARENT", "FAILURES", "COMMIT", "MESSAGE"];
   const heading = ["NAME", "PHASE", "ATTEMPT", "NODES", "REASON", "AGE", ...(wide ? more : [])];
   const rows = jobs.map((job) => {
     const { name, phase, attempt, reason, since, queue, priority, retries } = job;

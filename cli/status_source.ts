@@ -49,6 +49,7 @@ const QueueSchema = z.object({
     numbers: z.record(z.string(), z.number()).optional(),
     expectedStart: z.string().optional(),
     expectedBy: z.string().optional(),
+    expectedUnknown: z.string().optional(),
   })),
   total: z.number(),
 });

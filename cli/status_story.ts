@@ -22,10 +22,10 @@ export function story(job: JobStatus, now: number, listed?: Listed): string[] {
     "",
     field("file", `${file} at ${shortCommit(commit)}`),
     field("queue", `${queue}, priority ${priority}${owner === undefined ? "" : `, for ${owner}`}`),
-    ...(listed === undefined ? [] : [field("waits", waitsWords(listed, now))]),
+    ...(listed === undefined ? [] : [field("waits", waitsWords(listed, message, now))]),
     ...(job.parent === undefined ? [] : [field("one of", job.parent)]),
     field("submitted", `${job.submittedAt} (${age(job.submittedAt, now)} ago)`),
-    field("retries", `${job.retries} used`),
+    field("failures", `${job.retries} counted towards \`recovery.maxRetries\``),
     ...(job.notBefore === undefined ? [] : [field("not before", job.notBefore)]),
     ...section("problems", (job.problems ?? []).map(formatProblem)),
     ...section("conditions", job.conditions.map((condition) => conditionLine(condition, now))),
@@ -33,16 +33,22 @@ export function story(job: JobStatus, now: number, listed?: Listed): string[] {
   ];
 }
 
-/** `12 before it; expected in 2h10m by limit; needs 1 node(s) with 8 GPU(s); …`. */
-function waitsWords(listed: Listed, now: number): string {
-  const { position, ahead, needs, message } = listed;
-  const expected = expectedWords(listed, now);
+/** `12 before it; expected in 2h10m by limit; needs …`; `told`: what has been said already. */
+function waitsWords(listed: Listed, told: string, now: number): string {
+  const { position, ahead, needs = "", message } = listed;
+  const start = expectedOrNot(expectedWords(listed, now));
+  const isTold = told.includes(`needs ${needs}`) || message.includes(`needs ${needs}`);
   return [
     ahead === undefined ? `place ${position}` : `${ahead} before it`,
-    expected ? `expected ${expected}` : "",
-    needs ? `needs ${needs}` : "",
-    message,
+    start,
+    needs && !isTold ? `needs ${needs}` : "",
+    message === told ? "" : message,
   ].filter((text) => text !== "").join("; ");
+}
+
+function expectedOrNot(expected: string): string {
+  if (expected === "") return "";
+  return expected.startsWith("not known") ? `start ${expected}` : `expected ${expected}`;
 }
 
 /** `node1 (2 GPUs), node2 (0.5 of 1 GPU)`. */

@@ -148,6 +148,78 @@ Deno.test("the story of a job that waits tells its place, and when it is expecte
   assert.doesNotMatch(other, /^ {2}waits/m);
 });
 
+Deno.test("the story says nothing twice, and why a start is not known", async () => {
+  const needs = "4 node(s) with 1 GPU(s)";
+  const message = `needs ${needs}; the cluster has 3 such node(s)`;
+  const { expectedStart: _1, expectedBy: _2, ...entry } = snapshot.queue!.waiting[0]!;
+  const tell = async (change: object, told = "waits") => {
+    const waits = { ...entry, ahead: 0, needs, ...change };
+    const queue = { waiting: [waits], total: 1 };
+    const jobs = [{ ...waiting, message: told }];
+    const { out } = await printed(() => show({ ...snapshot, jobs, queue }, "wide", "table", now));
+    return /^ {2}waits {7}(.*)$/m.exec(out)?.[1];
+  };
+  assert.equal(await tell({ message }), `0 before it; ${message}`);
+  assert.equal(await tell({ message }, message), "0 before it");
+  assert.equal(
+    await tell({ message: "1 of 4 found", expectedUnknown: "d1 has no maxDuration" }),
+    `0 before it; start not known: d1 has no maxDuration; needs ${needs}; 1 of 4 found`,
+  );
+});
+
+Deno.test("failures are counted as what they are", async () => {
+  const jobs = [{ ...running, phase: "Failed" as const, retries: 4 }];
+  const { out } = await printed(() => show({ ...snapshot, jobs }, "demo", "table", now));
+  assert.match(out, /^ {2}failures +4 counted towards `recovery\.maxRetries`$/m);
+  assert.doesNotMatch(out, /retries +4/);
+});
+
+Deno.test("a manifest of many jobs is told as the list of its jobs", async () => {
+  const jobs = [
+    { ...running, name: "sweep-1", parent: "sweep" },
+    { ...waiting, name: "sweep-2", parent: "sweep" },
+    { ...deleted, name: "sweep-3", parent: "sweep" },
+    waiting,
+  ];
+  const { code, out, err } = await printed(() =>
+    show({ ...snapshot, jobs }, "sweep", "table", now)
+  );
+  assert.deepEqual({ code, err }, { code: 0, err: "" });
+  assert.match(out, /^sweep: a manifest of 2 jobs \(1 Pending, 1 Running\)\n\nNAME/);
+  assert.deepEqual(out.match(/^sweep-\d/gm), ["sweep-1", "sweep-2"]);
+  const names = await printed(() => show({ ...snapshot, jobs }, "sweep", "name", now));
+  assert.equal(names.out, "sweep-1\nsweep-2\nsweep-3");
+});
+
+Deno.test("a deleted manifest whose job never ran is not listed", async () => {
+  const never = { ...deleted, name: "never", attempt: 0, attempts: [] };
+  const going = { ...deleted, name: "going", attempts: running.attempts };
+  const jobs = [never, going];
+  const { out, err } = await printed(() => show({ ...snapshot, jobs }, undefined, "table", now));
+  assert.doesNotMatch(out, /never/);
+  assert.match(out, /^going /m, "it has not stopped yet");
+  assert.match(err, /^and 1 of deleted manifests/);
+});
+
+Deno.test("the list tells the problems of manifests, one a file, whatever phase the job is in", async () => {
+  const problem = { file: "jobs/el.yaml", line: 4, column: 37, message: "a `{`\x1b[2J" };
+  const of = (name: string, file: string) => ({
+    ...running,
+    name,
+    phase: "Failed" as const,
+    problems: [{ ...problem, file }, { ...problem, file, line: 9 }],
+  });
+  const twice = [of("el-1", "jobs/el.yaml"), of("el-2", "jobs/el.yaml")];
+  const { code, err } = await printed(() =>
+    show({ ...snapshot, jobs: twice }, undefined, "table", now)
+  );
+  assert.equal(code, 0);
+  assert.equal(err, "warning: jobs/el.yaml:4:37: a `{`\\u001b[2J");
+  const many = Array.from({ length: 7 }, (_, i) => of(`j${i}`, `jobs/j${i}.yaml`));
+  const all = await printed(() => show({ ...snapshot, jobs: many }, undefined, "table", now));
+  assert.match(all.err, /and problems of 2 more manifests/);
+});
+
 Deno.test("the story tells for whom an attempt made room, its memory, share and parent", async () => {
   const [first] = running.attempts;
   assert.ok(first);

@@ -120,9 +120,12 @@ function compose(
   for (const doc of composer.compose(tokens, true, text.length)) {
     // Tags are refused with the values that carry them.
     const warnings = doc.warnings.filter(({ code }) => code !== "TAG_RESOLVE_FAILED");
-    for (const error of [...doc.errors, ...warnings].slice(0, MAX_PROBLEMS)) {
-      const { message, hint } = yamlWords(error);
-      complain(error.pos[0], message, hint);
+    // After the first slip the parser stumbles over what is right: that would bury the cause.
+    const slip = doc.errors.toSorted((a, b) => a.pos[0] - b.pos[0])[0] ?? warnings[0];
+    if (slip !== undefined) {
+      const { message, hint } = yamlWords(slip, text[slip.pos[0]]);
+      complain(slip.pos[0], message, hint);
+      return undefined;
     }
     if (first !== undefined) {
       complain(doc.range[0], "a second document (`---`) in one file", "one file, one document");

@@ -110,10 +110,17 @@ Deno.test("half of a character is refused", () => {
   assert.match(problems('a: "\\ud800"')[0]!, /^f\.yaml:1:4: text must not contain half/);
 });
 
-Deno.test("places are right even where the parser has lost its way", () => {
-  // After a bracket without a partner it does not count the lines inside quotes.
-  const places = problems('a: b\n}\n"x\n y\n z" q\n- w\n').map((one) => one.split(":")[1]);
-  assert.deepEqual(places, ["2", "3", "5"]);
+Deno.test("a slip is told once, where it is, and not what the parser makes of the rest", () => {
+  const slips = [
+    "checkpoint: { dir: /shared/{job}, pattern: x }\n",
+    "a: 1\nargs: [--lr={matrix.lr}, --seed={matrix.seed}]\n",
+    'a: b\n}\n"x\n y\n z" q\n- w\n',
+  ].map(problems);
+  const brace = "a `{` in the middle of a text (put the text in quotes, such as " +
+    '"/shared/{job}": inside `{ … }` and `[ … ]` a `{` begins a new map)';
+  assert.deepEqual(slips.slice(0, 2), [[`f.yaml:1:28: ${brace}`], [`f.yaml:2:13: ${brace}`]]);
+  assert.deepEqual(slips[2]?.map((one) => one.split(":")[1]), ["2"]);
+  assert.deepEqual(problems('checkpoint: { dir: "/shared/{job}", pattern: x }\n'), []);
 });
 
 Deno.test("a key is found among forty thousand without a search through all", () => {

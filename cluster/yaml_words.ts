@@ -38,8 +38,21 @@ const WORDS: Partial<Record<YAMLError["code"], Words>> = {
   RESOURCE_EXHAUSTION: { message: "nested too deeply" },
 };
 
-/** The parser's complaint in plain words; its own first line where we have no better. */
-export function yamlWords(error: YAMLError): Words {
+/** A placeholder such as `{job}` without quotes, inside a map or a list in brackets. */
+const BRACE: Words = {
+  message: "a `{` in the middle of a text",
+  hint:
+    'put the text in quotes, such as "/shared/{job}": inside `{ … }` and `[ … ]` a `{` begins ' +
+    "a new map",
+};
+
+/**
+ * The parser's complaint in plain words; its own first line where we have no better. `at` is the
+ * character that it is about.
+ */
+export function yamlWords(error: YAMLError, at?: string): Words {
+  const isStray = error.code === "UNEXPECTED_TOKEN" || error.code === "MISSING_CHAR";
+  if (isStray && at === "{") return BRACE;
   const words = WORDS[error.code];
   if (words !== undefined) return words;
   const [first = "not valid YAML"] = error.message.split("\n");

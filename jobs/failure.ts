@@ -45,11 +45,13 @@ function classOfStart(message: string): string {
 }
 
 function describe(run: RunRecord): string {
-  if (run.error) return run.error.message;
+  const printed = run.error?.message ?? "";
+  if (printed.trim() !== "") return printed;
   if (run.exit?.message) return run.exit.message;
   if (run.state === "lost") return "its supervisor is gone (killed, or the node rebooted)";
   if (run.exit?.signal) return `the agent died of signal ${run.exit.signal}`;
-  return `the agent ended with exit code ${run.exit?.code ?? "unknown"}`;
+  const silent = run.error ? " and printed no error" : "";
+  return `the agent ended with exit code ${run.exit?.code ?? "unknown"}${silent}`;
 }
 
 /** When a run shows trouble first, for ordering: its error's time, else its end. */

@@ -70,6 +70,16 @@ Deno.test("how a run ended decides its class", () => {
   assert.equal(classOf(0, {}, { state: "lost", exit: null }), "supervisor-lost");
 });
 
+Deno.test("an empty error is told as the exit code, not as nothing", () => {
+  const silent = ended(0, { code: 3 }, error(" \n", 5, "log"));
+  assert.equal(
+    diagnose([silent])?.message,
+    "the agent ended with exit code 3 and printed no error",
+  );
+  const none = ended(0, { code: 3 });
+  assert.equal(diagnose([none])?.message, "the agent ended with exit code 3");
+});
+
 Deno.test("ties go to the lowest rank, in whatever order the runs come", () => {
   const runs = [ended(0, {}), ended(1, {})];
   assert.equal(diagnose(runs)?.rank, 0);

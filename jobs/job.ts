@@ -74,8 +74,8 @@ export interface CronSchedule {
   /** IANA name. */
   readonly timezone: string;
   /**
-   * What happens when the run before is still there: `forbid` leaves this one out, `replace` stops
-   * that one, `allow` runs both.
+   * What happens when the run before is still there: `forbid` waits until it has ended, `replace`
+   * stops it, `allow` runs both.
    */
   readonly concurrency: "allow" | "forbid" | "replace";
   /** Finished runs that stay listed. */

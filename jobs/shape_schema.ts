@@ -90,7 +90,7 @@ export const scheduleSchema = z.union([
       64,
     ).prefault("UTC"),
     concurrency: choice(
-      "When the run before is still there: `forbid` leaves this one out, `replace` stops that one.",
+      "When the run before is still there: `forbid` waits for its end, `replace` stops it.",
       ["allow", "forbid", "replace"],
     ).prefault("forbid"),
     keep: wholeNumber("Finished runs that stay listed.", { min: 0, max: 100 }).prefault(3),

@@ -45,6 +45,9 @@ export function cleanings(input: PlanInput): Action[] {
 /** The oldest runs beyond what a node keeps, oldest first. */
 function excess(ended: readonly RunRecord[]): readonly RunRecord[] {
   let bytes = 0;
+  for (const run of ended) bytes += weight(run);
+  if (ended.length <= KEPT_RUNS && bytes <= KEPT_RUNS_BYTES) return [];
+  bytes = 0;
   return ended.toSorted((a, b) => b.createdAtMs - a.createdAtMs).filter((run, index) => {
     bytes += weight(run);
     return index >= KEPT_RUNS || bytes > KEPT_RUNS_BYTES;

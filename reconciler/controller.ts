@@ -17,7 +17,7 @@ import type { Action, Desired, History, LaunchFailure, Observed, Snapshot } from
 import type { Watched } from "./model.ts";
 import { plan as planPass } from "./plan.ts";
 import type { CheckpointQuery, Clock, Heads, Outcome } from "./ports.ts";
-import { Recorder } from "./record.ts";
+import { type Recorded, Recorder } from "./record.ts";
 import { checkpointDir } from "./resume.ts";
 import { watch } from "./watch.ts";
 
@@ -126,7 +126,7 @@ export class Controller {
       actions: allowed,
       mutations: done.mutations,
       committed: recorded.committed,
-      wakeAtMs: earliest(plan.wakeAtMs, recorded.retryAtMs, waitsForCheckpoints),
+      wakeAtMs: wakeOf(earliest(plan.wakeAtMs, recorded.retryAtMs, waitsForCheckpoints), recorded),
       failures: done.failures.size,
     };
   }
@@ -206,6 +206,14 @@ export class Controller {
     this.#watched = watch(this.#watched, observed, history.jobs, known, clock.now());
     return { ...observed, watched: this.#watched };
   }
+}
+
+/**
+ * When the next pass is due. While nothing can be recorded, nothing that was decided can be done:
+ * a plan that asks to be made again at once must not ask every node dozens of times a second.
+ */
+function wakeOf(ms: number | undefined, { unrecorded, retryAtMs }: Recorded): number | undefined {
+  return ms === undefined || !unrecorded ? ms : Math.max(ms, retryAtMs ?? ms);
 }
 
 /** Somebody rewound the status branch: it has forgotten attempts that this controller knows of. */

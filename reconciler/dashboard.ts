@@ -141,7 +141,8 @@ function queueTable(view: Snapshot): string {
   const columns = [...heading, "ahead", "expected start"];
   return table("Queue", columns, entries, (entry) => {
     const { queue = "", owner = "", priority = "" } = statuses.get(entry.job) ?? {};
-    const { expectedStart, expectedBy, ahead = "" } = entry;
+    const { expectedStart, expectedBy, expectedUnknown, ahead = "" } = entry;
+    const unknown = expectedUnknown === undefined ? "" : `not known: ${expectedUnknown}`;
     return [
       `${entry.position}`,
       link(entry.job),
@@ -152,7 +153,7 @@ function queueTable(view: Snapshot): string {
       cell(entry.reason),
       cell(entry.message),
       `${ahead}`,
-      expectedStart ? `${cell(expectedStart)} (by ${expectedBy})` : "",
+      expectedStart ? `${cell(expectedStart)} (by ${expectedBy})` : cell(unknown),
     ];
   }, waiting.length);
 }
@@ -221,7 +222,9 @@ function nodeTable(nodes: readonly NodeStatus[]): string {
 }
 
 /** `cordoned until 2026-03-01T12:00:00.000Z, drained (GPU 0, 1): broken fan`. */
-function cordonWords({ reason, until, drain, gpus }: NonNullable<NodeStatus["cordoned"]>): string {
+export function cordonWords(
+  { reason, until, drain, gpus }: NonNullable<NodeStatus["cordoned"]>,
+): string {
   const words = ["cordoned", ...(until ? [`until ${until}`] : [])].join(" ");
   return `${words}${drain ? ", drained" : ""}${gpus ? ` (GPU ${gpus.join(", ")})` : ""}: ${reason}`;
 }

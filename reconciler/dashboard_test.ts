@@ -59,7 +59,7 @@ Deno.test("the queue stands in a table, with what each job waits for and until w
     "0",
     "1 node(s) with 1 GPU(s)",
     "Resources",
-    "0 of 1 node(s) found. n1&#58; GPU 0 holds a run",
+    "0 of 1 node(s) found. n1&#58; a (1 of 1 GPUs)",
     "0",
     `${new Date(NOW + 3_600_000).toISOString().replaceAll(":", "&#58;")} (by limit)`,
   ]);

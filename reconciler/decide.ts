@@ -51,6 +51,7 @@ function adopt(input: JobInput, at: At): JobStatus {
   const { name, history, want, invalid, sightings } = input;
   const file = want?.file ?? invalid?.file ?? history?.file ?? "";
   const status = history ?? newStatus(name, file, at);
+  if (!sightings.some(({ run }) => run.attempt > status.attempt)) return status;
   if (isConfirmed(newestAttempt(status), sightings)) return status;
   const credible = sightings.filter((s) =>
     speaksForItself(s) && s.run.attempt <= status.attempt + MAX_AHEAD
@@ -77,7 +78,10 @@ function adopt(input: JobInput, at: At): JobStatus {
     recordedAt: iso(recordedMs),
     ...(startedMs ? { startedAt: iso(startedMs) } : {}),
   };
-  return putAttempt(change(status, { specDigest: run.meta.specDigest }, at), attempt, at);
+  // Nobody launches what has not been submitted.
+  const submittedMs = Math.min(Date.parse(status.submittedAt), recordedMs);
+  const { specDigest } = run.meta;
+  return putAttempt(change(status, { specDigest, submittedAt: iso(submittedMs) }, at), attempt, at);
 }
 
 /** A node's clock may be off: what is found is not so old that its launch has timed out by that. */

@@ -186,7 +186,7 @@ function invalidMove(message: string) {
   return {
     phase: "Invalid" as const,
     reason: "ManifestInvalid",
-    message: `its manifest does not parse, so nothing about it is changed; ${message}`,
+    message: `its manifest has problems, so nothing about it is changed; ${message}`,
   };
 }
 
@@ -364,6 +364,8 @@ function afterFailure(input: JobInput, status: JobStatus, ended: Attempt, at: At
   if (!want || isTerminal(failure) || retries > max) {
     const why = isTerminal(failure)
       ? "trying the same again cannot help"
+      : max === 0
+      ? "it may not be retried (`recovery.maxRetries: 0`)"
       : `all ${max} retries are used up`;
     const message = `${text}; ${why}. Change what it runs, raise \`recovery.maxRetries\` or ` +
       "raise `rerun:` to try again.";

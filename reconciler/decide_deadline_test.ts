@@ -34,6 +34,23 @@ Deno.test("a job that waits is woken at its deadline, and has failed then", () =
   assert.equal(late.candidate, undefined);
 });
 
+Deno.test("a deadline that was over when the job was submitted is told as such, once and for all", () => {
+  const over = "that was over before it was submitted";
+  const first = decideIn({ jobs: [by(NOW - 5000)], nodes });
+  assert.match(first.status.message, new RegExp(over));
+  const next = decideIn({
+    jobs: [by(NOW - 5000)],
+    history: [first.status],
+    nodes,
+    now: NOW + 9000,
+  });
+  assert.equal(next.status, first.status);
+  const done = attempt(1, ["n1"], { endedAt: ago(9000), end: "succeeded" });
+  const ran = status("a", { phase: "Succeeded", reason: "Succeeded", attempts: [done] });
+  const again = decideIn({ jobs: [by(NOW - 5000, { rerun: 1 })], history: [ran], nodes });
+  assert.match(again.status.message, new RegExp(over));
+});
+
 Deno.test("a backoff does not outlast the deadline", () => {
   const waiting = status("a", {
     phase: "Recovering",

@@ -8,8 +8,19 @@ import { isTerminal } from "../jobs/failure.ts";
 import { isFinal } from "../jobs/lifecycle.ts";
 import type { Attempt, JobStatus } from "../jobs/status.ts";
 import { type Decision, firstLine, type JobInput } from "./decision.ts";
+import { dueOf } from "./instance_name.ts";
 import { deadlineText } from "./intent.ts";
-import { type At, change, iso, move, newestAttempt, putCondition, wishOf } from "./job_status.ts";
+import {
+  type At,
+  change,
+  iso,
+  move,
+  newestAttempt,
+  putCondition,
+  resubmit,
+  resume,
+  wishOf,
+} from "./job_status.ts";
 import type { InvalidJob } from "./model.ts";
 
 /** Decides about a job that no attempt is running for. */
@@ -18,7 +29,7 @@ export function decideIdle(input: JobInput, status: JobStatus, at: At): Decision
   const free = putCondition(putCondition(status, "StopHeld", undefined, at), "Idle", undefined, at);
   if (invalid) return { status: withoutManifest(free, invalid, at), actions: [] };
   const quiet = putCondition(free, "ManifestInvalid", undefined, at);
-  if (!want) return { status: deleted(quiet, at), actions: [] };
+  if (!want) return { status: deleted(quiet, goneBecause(input, quiet), at), actions: [] };
   if (want.spec.state !== "running") return { status: parked(quiet, want, at), actions: [] };
   if (want.spec.schedule) return { status: template(input, quiet, at), actions: [] };
   const { deadlineMs } = want.spec;
@@ -52,11 +63,14 @@ function isOfDeadline({ phase, reason }: JobStatus): boolean {
 /** The time by which it had to end is over. */
 function late(status: JobStatus, want: DesiredJob, at: At): JobStatus {
   const last = newestAttempt(status);
-  const without = last ? "it got no room again" : "it never got room";
-  const message = deadlineText(
-    want.spec.deadlineMs ?? at.now,
-    last?.failure?.class === "deadline" ? undefined : without,
-  );
+  const deadlineMs = want.spec.deadlineMs ?? at.now;
+  const without = Date.parse(status.submittedAt) >= deadlineMs
+    ? "that was over before it was submitted"
+    : last
+    ? "it got no room again"
+    : "it never got room";
+  const ran = last?.failure?.class === "deadline";
+  const message = deadlineText(deadlineMs, ran ? undefined : without);
   const failed = move(status, { phase: "Failed", reason: "Deadline", message }, at);
   return change(failed, { notBefore: undefined }, at);
 }
@@ -73,11 +87,19 @@ function withoutManifest(status: JobStatus, invalid: InvalidJob, at: At): JobSta
 }
 
 /** A deleted job keeps a tombstone, so that its attempt numbers are never used again. */
-function deleted(status: JobStatus, at: At): JobStatus {
+function deleted(status: JobStatus, message: string, at: At): JobStatus {
   if (status.reason === "ManifestDeleted") return status;
-  const message = "its manifest was deleted";
   const phase = isFinal(status.phase) ? status.phase : "Cancelled";
   return move(status, { phase, reason: "ManifestDeleted", message }, at);
+}
+
+/** Why nobody wants the job any more. */
+function goneBecause({ plan, name }: JobInput, { parent, phase }: JobStatus): string {
+  const template = parent === undefined ? undefined : plan.desired.jobs.get(parent);
+  const schedule = template?.spec.schedule;
+  if (!schedule || !isFinal(phase) || !dueOf(name)) return "its manifest was deleted";
+  const runs = schedule.keep === 1 ? "finished run" : `${schedule.keep} finished runs`;
+  return `it is older than the newest ${runs} of ${parent} that \`keep\` leaves listed`;
 }
 
 function parked(status: JobStatus, want: DesiredJob, at: At): JobStatus {
@@ -120,12 +142,13 @@ function wake(status: JobStatus, want: DesiredJob, at: At): JobStatus {
       notBefore: undefined,
       rerun: spec.rerun,
     }, at);
+  const again = (next: JobStatus) => resume(next, want, at);
   const last = newestAttempt(status);
   if (isFinal(status.phase) && status.reason === "ManifestDeleted") {
-    return fresh("Submitted", "its manifest is back");
+    return resubmit(fresh("Submitted", "its manifest is back"), at);
   }
   if (isFinal(status.phase) && spec.rerun > status.rerun) {
-    return fresh("Rerun", `\`rerun: ${spec.rerun}\` asks for another run`);
+    return resubmit(fresh("Rerun", `\`rerun: ${spec.rerun}\` asks for another run`), at);
   }
   const changed = last !== undefined &&
     (last.specDigest !== want.specDigest ||
@@ -146,12 +169,12 @@ function wake(status: JobStatus, want: DesiredJob, at: At): JobStatus {
         at,
       );
     case "Failed":
-      if (isOfDeadline(status)) return fresh("Submitted", laterDeadline(want));
-      if (changed) return fresh("ManifestChanged", "its manifest or code changed");
-      return mayRetryAgain(status, want, last) ? retryAgain(status, want, at) : status;
+      if (isOfDeadline(status)) return again(fresh("Submitted", laterDeadline(want)));
+      if (changed) return again(fresh("ManifestChanged", "its manifest or code changed"));
+      return mayRetryAgain(status, want, last) ? again(retryAgain(status, want, at)) : status;
     case "Cancelled":
     case "Suspended":
-      return fresh("Resuming", "its manifest says `state: running`");
+      return again(fresh("Resuming", "its manifest says `state: running`"));
     case "Invalid":
       return !last || changed
         ? fresh("Submitted", "its manifest is valid now")

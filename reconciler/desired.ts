@@ -13,7 +13,7 @@ import type { Problem } from "../jobs/problem.ts";
 import { checkDependencies } from "./dependencies.ts";
 import { MAX_MANIFEST_BYTES, problem, unreadable } from "./files.ts";
 import type { Desired, InvalidJob } from "./model.ts";
-import { type Manifest, ManifestReader, MAX_JOB_FILES } from "./manifests.ts";
+import { type Manifest, ManifestReader, MAX_JOB_FILES, nameFrom } from "./manifests.ts";
 import { Names } from "./names.ts";
 import type { SecretStore, StateRepository, TreeEntry } from "./ports.ts";
 import { SecretCheck } from "./secrets.ts";
@@ -189,7 +189,7 @@ function assemble(
   empty: boolean,
 ): Desired {
   const jobs = new Map<string, DesiredJob>();
-  const broken: (Manifest & { readonly kind: "invalid" })[] = [];
+  const broken: (InvalidJob & { readonly name: string })[] = [];
   const names = new Names();
   const clashes = new Set<string>();
   // Manifests that wait for one broken file share its problem; once is enough.
@@ -206,8 +206,11 @@ function assemble(
     const clash = `${job.file} ${text}`;
     if (!other) jobs.set(job.spec.name, job);
     else if (!clashes.has(clash)) {
-      problems.push(problem(job.file, text, "give one of them another `name:`"));
+      const found = problem(job.file, text, "give one of them another `name:`");
+      problems.push(found);
       clashes.add(clash);
+      // What runs of this file is not deleted: nobody has said so.
+      broken.push({ name: nameFrom(job.file), file: job.file, problems: [found] });
     }
   }
   const invalid = invalidByName(broken, jobs);

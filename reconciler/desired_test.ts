@@ -82,6 +82,7 @@ Deno.test("of two files with one name the first counts, and the other is told so
   const found = await read();
   assert.equal(found.value?.jobs.get("a")?.file, "jobs/a.yaml");
   assert.deepEqual(found.texts, ["jobs/b.yaml: the name a is taken by jobs/a.yaml"]);
+  assert.deepEqual(found.invalid, ["b"], "the jobs of that file are left alone, not deleted");
 });
 
 Deno.test("symlinks, submodules and files that are too large are problems, not manifests", async () => {
@@ -202,6 +203,7 @@ Deno.test("a job of many whose name is taken is left out and told; the others ar
   assert.deepEqual(found.jobs, ["sweep-1", "sweep-0", "sweep-2"]);
   assert.equal(found.value?.jobs.get("sweep-1")?.file, "jobs/a.yaml");
   assert.deepEqual(found.texts, ["jobs/sweep.yaml: the name sweep-1 is taken by jobs/a.yaml"]);
+  assert.equal(found.value?.invalid.get("sweep")?.file, "jobs/sweep.yaml");
 });
 
 Deno.test("the name of a manifest of many jobs is taken, too: others wait for it by that", async () => {

@@ -9,6 +9,7 @@ import { cordonAt, isGpuCordoned } from "../cluster/cordon.ts";
 import type { Cordon, NodeName } from "../cluster/node.ts";
 import type { Attempt, PlacedRank } from "../jobs/status.ts";
 import type { Observed } from "./model.ts";
+import { byName } from "./scheduling/ledger.ts";
 
 /** Why an attempt must go from where it is, in one sentence; undefined: it may stay. */
 export function drainOf(
@@ -18,7 +19,7 @@ export function drainOf(
   now: number,
 ): string | undefined {
   for (const placed of attempt.placement) {
-    const node = cluster.nodes.find(({ name }) => name === placed.node);
+    const node = byName(cluster.nodes).get(placed.node);
     const cordon = node && cordonAt(node, now);
     if (!cordon?.drain) continue;
     const what = drainedPart(placed, cordon, observed);

@@ -3,7 +3,7 @@
  * jobs that must end first, and the most that a sweep may run at once.
  *
  * @example
- * const gate = gateOf(job, look);
+ * const gate = gateOf(job, look, hasStarted(status));
  * if (gate) wait(gate.reason, gate.message); // Dependency: waits for prep to succeed
  *
  * @module
@@ -29,7 +29,7 @@ export interface Look {
   readonly phaseOf: (name: string) => JobStatus | undefined;
   readonly childrenOf: (parent: string) => readonly JobStatus[];
   readonly isDesired: (name: string) => boolean;
-  /** Jobs of a parent that hold GPUs, those placed in this pass included. */
+  /** Jobs of a parent that hold GPUs, or may get some in this pass. */
   readonly runningOf: (parent: string) => number;
   readonly now: number;
 }
@@ -37,9 +37,13 @@ export interface Look {
 /**
  * The gate before a job, or undefined. What a person must change is told first, then what time
  * opens, then what other jobs open.
+ *
+ * `after` is asked before the first start only: a job that was stopped for another, or has lost its
+ * node, goes on, whatever has become of the jobs that it once waited for.
  */
-export function gateOf(job: DesiredJob, look: Look): Gate | undefined {
-  const { after = [], startAfterMs } = job.spec;
+export function gateOf(job: DesiredJob, look: Look, hasStarted = false): Gate | undefined {
+  const { startAfterMs } = job.spec;
+  const after = hasStarted ? [] : job.spec.after ?? [];
   const open = after.flatMap((dependency) => verdictOf(dependency, look) ?? []);
   const never = open.find((gate) => gate.reason === "DependencyNeverSatisfied");
   if (never) return never;
@@ -53,8 +57,14 @@ export function gateOf(job: DesiredJob, look: Look): Gate | undefined {
 function arrayGate({ spec }: DesiredJob, look: Look): Gate | undefined {
   const { parent, maxParallel } = spec;
   if (parent === undefined || maxParallel === undefined) return undefined;
-  if (look.runningOf(parent) < maxParallel) return undefined;
-  const message = `${parent} has as many jobs at once as \`maxParallel: ${maxParallel}\` allows`;
+  return look.runningOf(parent) < maxParallel ? undefined : arrayLimit(parent, maxParallel);
+}
+
+/** Said of a job for which its siblings leave no room. */
+export function arrayLimit(parent: string, maxParallel: number): Gate & { reason: "ArrayLimit" } {
+  const message =
+    `as many jobs of ${parent} run, or are next, as \`maxParallel: ${maxParallel}\` ` +
+    "allows";
   return { reason: "ArrayLimit", message };
 }
 

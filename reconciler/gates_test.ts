@@ -156,7 +156,7 @@ Deno.test("maxParallel lets in as many of a parent as it says", () => {
   assert.equal(gateOf(child, running(1)), undefined);
   assert.deepEqual(gateOf(child, running(2)), {
     reason: "ArrayLimit",
-    message: "sweep has as many jobs at once as `maxParallel: 2` allows",
+    message: "as many jobs of sweep run, or are next, as `maxParallel: 2` allows",
   });
   assert.deepEqual(asked, ["sweep", "sweep"]);
 });
@@ -168,6 +168,19 @@ Deno.test("maxParallel is asked anew each time, for jobs are placed in between",
   assert.equal(gateOf(child, seen), undefined);
   count = 1;
   assert.equal(gateOf(child, seen)?.reason, "ArrayLimit");
+});
+
+Deno.test("`after` is asked before the first start only; maxParallel and startAfter each time", () => {
+  const child = { parent: "sweep", maxParallel: 1, after: [on("prep")] };
+  const gone = look([], { runningOf: () => 0 });
+  assert.equal(gateOf(job("s", child), gone)?.reason, "Dependency");
+  assert.equal(gateOf(job("s", child), gone, true), undefined);
+  assert.equal(
+    gateOf(job("s", child), look([], { runningOf: () => 1 }), true)?.reason,
+    "ArrayLimit",
+  );
+  const late = job("s", { ...child, startAfterMs: NOW + 1 });
+  assert.equal(gateOf(late, gone, true)?.reason, "NotBefore");
 });
 
 Deno.test("many jobs that wait for the same many go through them once", () => {

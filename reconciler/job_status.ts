@@ -123,6 +123,31 @@ export function newestAttempt(status: JobStatus): Attempt | undefined {
   return status.attempts.at(-1);
 }
 
+/** Condition of a job that has been resumed, until it runs: it has had its first start already. */
+export const STARTED = "Started";
+
+/** True when a job has been launched since it was submitted, or goes on from before. */
+export function hasStarted(status: JobStatus): boolean {
+  const newest = newestAttempt(status);
+  if (!newest) return false;
+  return Date.parse(newest.recordedAt) >= Date.parse(status.submittedAt) ||
+    status.conditions.some(({ type }) => type === STARTED);
+}
+
+/** A job that had come to rest is wanted again: it stands behind those that have come since. */
+export function resubmit(status: JobStatus, at: At): JobStatus {
+  return putCondition(change(status, { submittedAt: iso(at.now) }, at), STARTED, undefined, at);
+}
+
+/** The same for one that goes on where it was: it is not asked again whom it waits for. */
+export function resume(status: JobStatus, want: DesiredJob, at: At): JobStatus {
+  const goesOn = want.spec.after !== undefined && hasStarted(status);
+  const message = "it has been launched before, so that `after:` is not asked again";
+  const condition = { status: "True" as const, reason: "Resumed", message };
+  const next = resubmit(status, at);
+  return goesOn ? putCondition(next, STARTED, condition, at) : next;
+}
+
 /** Adds an attempt, or replaces the one with the same number. */
 export function putAttempt(status: JobStatus, attempt: Attempt, at: At): JobStatus {
   const others = status.attempts.filter((a) => a.attempt !== attempt.attempt);

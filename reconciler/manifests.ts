@@ -248,7 +248,7 @@ function parse(
 }
 
 /** A job name made from a file's name, for files that do not say. */
-function nameFrom(file: string): string {
+export function nameFrom(file: string): string {
   const base = file.split("/").at(-1)?.replace(/\.ya?ml$/, "") ?? "";
   const name = base.toLowerCase().replace(/[^a-z0-9-]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 63);
   return name === "" ? "unnamed" : name.replace(/-+$/, "");

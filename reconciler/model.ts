@@ -5,7 +5,7 @@
  */
 import type { Cluster } from "../cluster/cluster.ts";
 import type { NodeName } from "../cluster/node.ts";
-import type { DesiredJob } from "../jobs/job.ts";
+import type { DesiredJob, Resources } from "../jobs/job.ts";
 import type { Problem } from "../jobs/problem.ts";
 import type { RunId } from "../jobs/run.ts";
 import type { Attempt, JobStatus } from "../jobs/status.ts";
@@ -44,7 +44,12 @@ export interface Watched {
   readonly idleSinceMs?: number;
   /** The most memory that was seen in use on one of its GPUs. */
   readonly peakMiB?: number;
+  /** What its manifest asked for of each machine when it was launched, be that nothing. */
+  readonly host?: HostNeed;
 }
+
+/** What a job asks for of a machine beside GPUs. */
+export type HostNeed = Pick<Resources, "cpuCores" | "ramGb">;
 
 /** The machines at one instant. */
 export interface Observed {

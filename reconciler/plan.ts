@@ -30,7 +30,7 @@ const NO_SIGHTINGS: readonly Sighting[] = [];
 export function plan(given: PlanInput): Plan {
   const sightings = sightingsByJob(given.observed.nodes);
   const instances = withInstances(given.desired, given.history, given.now, living(sightings));
-  const input = withEveryNode({ ...given, desired: instances.desired });
+  const input = withEveryNode(withoutClaimed({ ...given, desired: instances.desired }));
   const { desired, observed, history, now } = input;
   const at: At = { now, commit: desired.commit };
   const reachable = [...observed.nodes.values()].some((node) => node.state === "reachable");
@@ -98,6 +98,25 @@ function withEveryNode(input: PlanInput): PlanInput {
     nodes.set(name, { state: "unknown", node: name, sinceMs: now, reason: "not observed yet" });
   }
   return { ...input, observed: { ...observed, nodes } };
+}
+
+/**
+ * Leaves out jobs of a name under which a job of another file runs that is broken now: two files
+ * that claim one name are a mistake, and none of them says that what runs is to stop.
+ */
+function withoutClaimed(input: PlanInput): PlanInput {
+  const { desired, history } = input;
+  const broken = new Set([...desired.invalid.values()].map(({ file }) => file));
+  if (broken.size === 0) return input;
+  const claimed = [...history.jobs.values()].filter(({ name, file, attempts }) => {
+    const job = broken.has(file) ? desired.jobs.get(name) : undefined;
+    const last = attempts.at(-1);
+    return job && job.file !== file && last && !last.end && last.specDigest !== job.specDigest;
+  });
+  if (claimed.length === 0) return input;
+  const jobs = new Map(desired.jobs);
+  for (const { name } of claimed) jobs.delete(name);
+  return { ...input, desired: { ...desired, jobs } };
 }
 
 /** Sorted, so that what a limit cuts off does not depend on the order of maps. */

@@ -59,12 +59,10 @@ Deno.test("no GPU is given to two jobs, to a job beside a run, or to one beside 
     const booked = new Set<string>();
     for (const status of result.statuses.values()) {
       const last = status.attempts.at(-1);
-      if (
-        last?.end !== undefined || !last ||
-        last === input.history.jobs.get(status.name)?.attempts.at(-1)
-      ) {
-        continue;
-      }
+      if (last?.end !== undefined || !last) continue;
+      // Only what this pass records: a history made up at random may book a GPU twice.
+      const before = input.history.jobs.get(status.name)?.attempts ?? [];
+      if (before.some(({ attempt }) => attempt === last.attempt)) continue;
       if (last.because.startsWith("found")) continue;
       for (const { node, gpus } of last.placement) {
         for (const uuid of gpus) {

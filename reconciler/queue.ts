@@ -5,18 +5,36 @@
  * @module
  */
 import type { NodeName } from "../cluster/node.ts";
-import type { Resources } from "../jobs/job.ts";
 import type { JobStatus } from "../jobs/status.ts";
 import { familiesOf, type Family } from "./families.ts";
-import { gateOf } from "./gates.ts";
-import { type At, change, iso, move, putAttempt, putEviction } from "./job_status.ts";
+import { arrayLimit, gateOf, type Look } from "./gates.ts";
+import {
+  type At,
+  change,
+  hasStarted,
+  iso,
+  move,
+  newestAttempt,
+  putAttempt,
+  putCondition,
+  putEviction,
+  STARTED,
+} from "./job_status.ts";
 import { withMemoryRisk } from "./memory_risk.ts";
 import type { Action, PlanInput, Waiting } from "./model.ts";
-import { type Candidate, holdingsOf, liveOf, requestOf } from "./requests.ts";
+import {
+  type Candidate,
+  holdingsOf,
+  launchedWith,
+  leavesByMs,
+  liveOf,
+  requestOf,
+} from "./requests.ts";
 import { chooseResume, type Resume } from "./resume.ts";
 import { bookingsOf, roomsOf } from "./scheduling/rooms.ts";
 import { schedule } from "./scheduling/schedule.ts";
 import type { Confirmation, Evict, Placed, Schedule } from "./scheduling/types.ts";
+import { inTurn } from "./turns.ts";
 import { usageOf } from "./usage.ts";
 
 /** Reason of a job that waits for all nodes to say that they do not run it. */
@@ -24,6 +42,12 @@ const STATUS_LOST = "StatusLost";
 
 /** Reason of a job whose checkpoint is not where it could run. */
 const NOT_SHARED = "CheckpointNotShared";
+
+/**
+ * Reasons of jobs that wait for something which their siblings have no part in. They are tried
+ * beside as many others as `maxParallel` says: a sweep does not stand still for one of its jobs.
+ */
+const STUCK: ReadonlySet<string> = new Set([NOT_SHARED, "Unschedulable"]);
 
 /** What came of the queue. */
 export interface Served {
@@ -48,9 +72,13 @@ export function serveQueue(
   const requests = gated.ready.map((one) => requestOf(one, siblings, input.observed));
   const live = liveOf(statuses.values());
   const holdings = holdingsOf(input, live, siblings);
-  const needOf = (name: string): Resources | undefined =>
-    input.desired.jobs.get(name)?.spec.resources;
-  const bookings = bookingsOf(input.observed, live, needOf, (name) => statuses.get(name));
+  const bookings = bookingsOf(
+    input.observed,
+    live,
+    (name, launch) => launchedWith(name, launch, input),
+    (name) => statuses.get(name),
+  );
+  const beyond = beyondLimit(family);
   const resumes = new Map<string, Resume>();
   const served = schedule({
     requests,
@@ -64,12 +92,14 @@ export function serveQueue(
     now: input.now,
     limit: cluster.policy.maxLaunchesPerPass,
     confirm: (request, nodes) => {
-      const candidate = jobs.get(request.name) ?? running(input, statuses, request.name);
-      return confirm(input, candidate, nodes, resumes);
+      const asks = jobs.get(request.name);
+      const candidate = asks ?? running(input, statuses, request.name);
+      const answer = confirm(input, candidate, nodes, resumes);
+      return (answer.kind === "refused" ? undefined : asks && beyond(asks)) ?? answer;
     },
   });
   const waiting = noteWaiting(served, jobs, statuses, at);
-  for (const evict of served.evictions) noteEviction(evict, statuses, at);
+  noteEvictions(input, served.evictions, statuses, at);
   const launches = served.placed.flatMap((placed) => {
     const candidate = jobs.get(placed.request.name);
     if (!candidate) return [];
@@ -86,14 +116,25 @@ export function serveQueue(
   return {
     launches,
     waiting: [...waiting, ...gated.waiting],
-    needCheckpoints: needCheckpoints(served),
+    needCheckpoints: needCheckpoints(served).filter((name) => input.desired.jobs.has(name)),
     wakeAtMs: earliest(
       gated.wakeAtMs,
       soon ? at.now + 1000 : undefined,
       // The record comes first; the next pass stops them.
       served.evictions.length > 0 ? at.now + 1 : undefined,
+      nextStuckMs(input, live),
     ),
   };
+}
+
+/** When one that is being stopped is to be taken for stuck, next. */
+function nextStuckMs(input: PlanInput, live: readonly JobStatus[]): number | undefined {
+  const times = live.flatMap((status) => {
+    const attempt = newestAttempt(status);
+    const byMs = attempt && leavesByMs(status, attempt, input);
+    return byMs !== undefined && byMs > input.now ? [byMs] : [];
+  });
+  return earliest(...times);
 }
 
 interface Gated {
@@ -122,11 +163,10 @@ function passGates(
     const { name, reason } = candidate.status;
     const isHeld = hold !== undefined && (input.history.lost || reason === STATUS_LOST);
     held ||= isHeld;
-    const why = isHeld
-      ? { reason: STATUS_LOST, message: hold }
-      : candidate.job.blocked ?? gateOf(candidate.job, look);
+    const why = isHeld ? { reason: STATUS_LOST, message: hold } : barOf(candidate, look);
     if (!why) {
-      if (candidate.job.spec.parent) family.admit(candidate.job.spec.parent);
+      const { parent } = candidate.job.spec;
+      if (parent !== undefined && !STUCK.has(reason)) family.admit(parent);
       ready.push(candidate);
       continue;
     }
@@ -135,6 +175,29 @@ function passGates(
     statuses.set(name, wait(candidate.status, why.reason, why.message, at));
   }
   return { ready, waiting, held, wakeAtMs };
+}
+
+/** What keeps a candidate from being tried. A job that goes on is asked no more whom it waits for. */
+function barOf({ job, status }: Candidate, look: Look) {
+  const started = hasStarted(status);
+  const { blocked } = job;
+  const isOpen = started && blocked?.reason === "DependencyCycle";
+  return (isOpen ? undefined : blocked) ?? gateOf(job, look, started);
+}
+
+/** Refuses further children once as many of them hold or get GPUs as `maxParallel` says. */
+function beyondLimit(family: Family): (candidate: Candidate) => Confirmation | undefined {
+  const granted = new Map<string, Set<string>>();
+  return ({ job: { spec: { name, parent, maxParallel } } }) => {
+    if (parent === undefined || maxParallel === undefined) return undefined;
+    const names = granted.get(parent) ?? new Set();
+    granted.set(parent, names);
+    if (!names.has(name) && family.holdingOf(parent) + names.size >= maxParallel) {
+      return { kind: "refused", ...arrayLimit(parent, maxParallel) };
+    }
+    names.add(name);
+    return undefined;
+  };
 }
 
 /** A waiting job is `Pending`, or stays `Recovering` with what failed still told. */
@@ -204,16 +267,10 @@ function noteWaiting(
       ? [{ job: name, reason: NOT_SHARED, message: status.message }]
       : [];
   });
-  for (const [ahead, waits] of served.waiting.entries()) {
+  for (const { waits, ahead } of inTurn(served.waiting)) {
     const { request: { name }, reason, message, detail, numbers, expected } = waits;
-    waiting.push({
-      job: name,
-      reason,
-      message: detail,
-      ahead,
-      numbers,
-      ...(expected ? { expected } : {}),
-    });
+    const told = { job: name, reason, message: detail, ahead, numbers };
+    waiting.push(expected ? { ...told, expected } : told);
     const candidate = jobs.get(name);
     if (candidate) statuses.set(name, wait(candidate.status, reason, message, at));
   }
@@ -224,6 +281,16 @@ function noteWaiting(
 function needCheckpoints(served: Schedule): string[] {
   const refused = served.waiting.filter((w) => w.reason === NOT_SHARED);
   return [...new Set([...served.asked, ...refused.map((w) => w.request.name)])];
+}
+
+/** Records who must go, but for those whom nobody would stop: they would be leaving for ever. */
+function noteEvictions(
+  { desired }: PlanInput,
+  evictions: readonly Evict[],
+  statuses: Map<string, JobStatus>,
+  at: At,
+): void {
+  for (const evict of evictions) if (desired.jobs.has(evict.job)) noteEviction(evict, statuses, at);
 }
 
 /** Records that an attempt must go; the next pass stops it. */
@@ -269,7 +336,7 @@ function launch(
   }, at);
   const ranks = placement.map((_, rank) => rank);
   return {
-    status: putAttempt(next, attempt, at),
+    status: putCondition(putAttempt(next, attempt, at), STARTED, undefined, at),
     action: { kind: "launch", job, attempt, ranks, masterPort: null, because },
   };
 }

@@ -9,8 +9,10 @@
  *
  * @module
  */
+import type { DesiredJob } from "../jobs/job.ts";
 import type { JobStatus } from "../jobs/status.ts";
-import type { Desired, Snapshot, Waiting } from "./model.ts";
+import { lengthOf } from "./lengths.ts";
+import type { Desired, Plan, Snapshot, Waiting } from "./model.ts";
 import { countGpus, given, LISTED, sorted } from "./queue_view.ts";
 import type { Expected } from "./scheduling/types.ts";
 import { describeNeed } from "./scheduling/words.ts";
@@ -19,6 +21,12 @@ const MINUTE_MS = 60_000;
 
 /** Numbers that move with the clock while somebody runs; a sentence that holds them does too. */
 const MOVING: readonly string[] = ["usedHours"];
+
+/** What waits for others to end; when that is, decides its start. */
+const WAITS_FOR_ENDS: readonly string[] = ["Resources", "Priority"];
+
+/** Most jobs of unknown length that are named. */
+const NAMED = 3;
 
 /** When a job is expected to start, as files tell it. */
 interface ExpectedStart {
@@ -29,6 +37,8 @@ interface ExpectedStart {
 
 /** A job that waits, as files tell it. */
 export interface QueueEntry extends Partial<ExpectedStart> {
+  /** Why nobody can say when it starts: `d1, d3 have no maxDuration`. */
+  readonly expectedUnknown?: string;
   readonly position: number;
   readonly job: string;
   readonly needs?: string;
@@ -59,20 +69,56 @@ export function queueFile(view: Snapshot) {
 
 /** The first of the jobs that wait, in the order in which they are served. */
 export function queueEntries({ desired, plan }: Snapshot, most: number): QueueEntry[] {
-  return plan.waiting.slice(0, most).map((waiting, i) => {
+  const shown = plan.waiting.slice(0, most).map((waiting, i) => {
     const status = plan.statuses.get(waiting.job);
     return entryOf(waiting, i + 1, status, needsOf(waiting.job, status, desired));
   });
+  const isUnknown = ({ reason, expectedStart }: QueueEntry) =>
+    expectedStart === undefined && WAITS_FOR_ENDS.includes(reason);
+  if (!shown.some(isUnknown)) return shown;
+  const why = endlessWords(desired, plan);
+  if (why === undefined) return shown;
+  return shown.map((entry) => isUnknown(entry) ? { ...entry, expectedUnknown: why } : entry);
+}
+
+/** Names alone, which stay as long as these run; undefined: everybody has a known length. */
+function endlessWords(desired: Desired, { statuses }: Plan): string | undefined {
+  const live = [...statuses.values()].filter(({ attempts }) => {
+    const attempt = attempts.at(-1);
+    return attempt && !attempt.end;
+  }).toSorted((a, b) => a.name < b.name ? -1 : 1);
+  const families = Map.groupBy(statuses.values(), ({ parent }) => parent);
+  const endless: string[] = [];
+  for (const status of live) {
+    const job = jobOf(status.name, status, desired);
+    const { parent } = status;
+    const siblings = parent === undefined ? [] : families.get(parent);
+    if (job && lengthOf(job, status, siblings) === undefined) endless.push(status.name);
+    if (endless.length > NAMED) break;
+  }
+  if (endless.length === 0) return undefined;
+  const more = endless.length > NAMED ? " and others" : "";
+  const verb = endless.length === 1 ? "has" : "have";
+  return `${endless.slice(0, NAMED).join(", ")}${more} ${verb} no maxDuration`;
 }
 
 /** What a job asks for, in words; a run of a schedule asks for what its template does. */
 export function needsOf(
   name: string,
   status: JobStatus | undefined,
-  { jobs }: Desired,
+  desired: Desired,
 ): string | undefined {
-  const job = jobs.get(name) ?? jobs.get(status?.parent ?? "");
+  const job = jobOf(name, status, desired);
   return job && describeNeed(job.spec.resources);
+}
+
+/** Its manifest, or that of its template. */
+function jobOf(
+  name: string,
+  status: JobStatus | undefined,
+  { jobs }: Desired,
+): DesiredJob | undefined {
+  return jobs.get(name) ?? jobs.get(status?.parent ?? "");
 }
 
 function entryOf(

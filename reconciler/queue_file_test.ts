@@ -60,6 +60,28 @@ Deno.test("a start that is guessed stands in no file", () => {
   assert.doesNotMatch([...statusFiles(view).values()].join("\n"), /guess|expected(Start|By)/);
 });
 
+Deno.test("where a start is not known, the file names who has no length, and stays", () => {
+  const wide = job("w", { resources: { nodes: 4 }, maxDurationMs: 60 * MINUTE });
+  const names = ["d4", "d1", "d3", "d2"];
+  const given = (some: readonly string[]): World => ({
+    jobs: [wide, ...some.map((name) => job(name))],
+    history: some.map((name, i) => running(name, [`n${i}`])),
+    nodes: names.map((_, i) => {
+      const name = some[i];
+      return reachable(`n${i}`, name ? { runs: [run(name, 1, 0, [`n${i}`])] } : {});
+    }),
+  });
+  const unknownOf = (world: World) => queueFile(snapshot(world)).waiting[0]?.expectedUnknown;
+  assert.equal(unknownOf(given(["d4"])), "d4 has no maxDuration");
+  assert.equal(unknownOf(given(["d4", "d1"])), "d1, d4 have no maxDuration");
+  assert.equal(unknownOf(given(names)), "d1, d2, d3 and others have no maxDuration");
+  const later = { ...given(names), now: NOW + 7 * MINUTE };
+  assert.deepEqual(queueFile(snapshot(later)), queueFile(snapshot(given(names))));
+  assert.equal(unknownOf(crowded({ maxDurationMs: 60 * MINUTE })), undefined);
+  const page = statusFiles(snapshot(given(["d4"]))).get("README.md") ?? "";
+  assert.match(page, /not known&#58; d4 has no maxDuration \|/);
+});
+
 Deno.test("no file tells how much of the week is used up while somebody uses it", () => {
   const users = [{ name: "ada", groups: [], share: 1, gpuHoursPerWeek: 1 }];
   const given = crowded({ owner: "ada" }, {

@@ -7,6 +7,8 @@
 import { formatProblem, type Problem } from "../jobs/problem.ts";
 import { cell } from "./dashboard.ts";
 import type { Log } from "./execute.ts";
+import { fileAt } from "./files.ts";
+import { OUR_OWN } from "./history.ts";
 import type { Right } from "./leadership.ts";
 import type { History, Plan, Snapshot } from "./model.ts";
 import type { Claim, Clock, StateRepository, StatusCommit } from "./ports.ts";
@@ -22,6 +24,8 @@ export interface Recorded {
   readonly moved: boolean;
   /** When to try again. */
   readonly retryAtMs?: number;
+  /** True: it could not be recorded. What rests on it cannot be done before `retryAtMs` either. */
+  readonly unrecorded?: true;
 }
 
 /** Pause after a commit that did not go through, with jitter by the clock's own unevenness. */
@@ -53,7 +57,9 @@ export class Recorder {
     }
     const { repository, clock, log, right } = this.doors;
     const now = clock.now();
-    if (!right.mayAct()) return { committed: false, moved: false, retryAtMs: now + RETRY_MS };
+    if (!right.mayAct()) {
+      return { committed: false, moved: false, retryAtMs: now + RETRY_MS, unrecorded: true };
+    }
     const due = this.#lastCommitMs + desired.cluster.policy.statusMinIntervalMs;
     if (now < due && !launchesAnew(plan, history) && !evictsAnew(plan, history)) {
       return { committed: false, moved: false, retryAtMs: due };
@@ -62,14 +68,17 @@ export class Recorder {
       base: history.head,
       files,
       keep: [...history.unreadable.keys()].map((name) => `jobs/${name}.yaml`),
-      ...signed(right.claim, commitMessage(history, plan)),
+      ...signed(
+        right.claim,
+        commitMessage(history, plan, { before: await this.#before(history.head), after: files }),
+      ),
     });
     if (outcome.kind !== "ok") {
       log("warn", "cannot record on the status branch", {
         outcome: outcome.kind,
         reason: outcome.reason,
       });
-      return { committed: false, moved: true, retryAtMs: now + RETRY_MS };
+      return { committed: false, moved: true, retryAtMs: now + RETRY_MS, unrecorded: true };
     }
     const committed = outcome.value !== history.head;
     if (committed) this.#lastCommitMs = clock.now();
@@ -80,6 +89,15 @@ export class Recorder {
       moved: false,
       history: { ...history, head: outcome.value, jobs: written(plan, files), lost: false },
     };
+  }
+
+  /** What is on the branch: our own last commit, or of another one the nodes alone. */
+  async #before(head: string | undefined): Promise<ReadonlyMap<string, string> | undefined> {
+    if (head === undefined) return undefined;
+    if (head === this.#head) return this.#files;
+    const path = "cluster.yaml";
+    const bytes = await fileAt(this.doors.repository, head, path, OUR_OWN.maxBytes);
+    return bytes && new Map([[path, new TextDecoder().decode(bytes)]]);
   }
 
   /** Without a valid cluster.yaml nothing can be planned; the dashboard says so, all else stays. */

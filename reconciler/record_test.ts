@@ -5,7 +5,16 @@ import type { Right } from "./leadership.ts";
 import type { History, Snapshot } from "./model.ts";
 import { plan } from "./plan.ts";
 import { Recorder } from "./record.ts";
-import { broken, job, reachable, run, type World, world } from "./testing/build.ts";
+import {
+  broken,
+  cluster,
+  job,
+  nodeSpec,
+  reachable,
+  run,
+  type World,
+  world,
+} from "./testing/build.ts";
 
 function setUp() {
   const clock = new VirtualClock();
@@ -61,6 +70,7 @@ Deno.test("between two commits lies minInterval, except that a launch is recorde
   const early = await recorder.record(snapshot(live, first.history));
   assert.equal(early.committed, false);
   assert.equal(early.retryAtMs, clock.now() + 5000);
+  assert.equal(early.unrecorded, undefined, "nothing hinders it but the interval");
   const more: World = {
     jobs: [job("a"), job("b")],
     nodes: [...live.nodes, reachable("n2")],
@@ -81,6 +91,7 @@ Deno.test("a lost race and a push without an answer are not believed to have hap
     const found = await recorder.record(snapshot(started));
     assert.deepEqual([found.committed, found.moved, found.history], [false, true, undefined]);
     assert.equal(found.retryAtMs, clock.now() + 1000);
+    assert.equal(found.unrecorded, true);
   }
 });
 
@@ -119,5 +130,20 @@ Deno.test("without the lease nothing is committed", async () => {
   expire();
   const recorded = await recorder.record(snapshot(started));
   assert.deepEqual([recorded.committed, recorded.retryAtMs], [false, clock.now() + 1000]);
+  assert.equal(recorded.unrecorded, true);
   assert.deepEqual(remote.messages, []);
+});
+
+Deno.test("a controller that has just been started tells what people changed of nodes", async () => {
+  const { remote, recorder, snapshot, start } = setUp();
+  const first = await recorder.record(snapshot({ jobs: [], nodes: [reachable("n1")] }));
+  const cordoned = { reason: "new fan", untilMs: Date.UTC(2030, 0, 1) };
+  const given: World = {
+    jobs: [],
+    nodes: [reachable("n1")],
+    cluster: cluster([nodeSpec("n1", { cordoned })]),
+  };
+  const cordon = await start().record(snapshot(given, first.history));
+  assert.equal(cordon.committed, true);
+  assert.match(remote.messages.at(-1) ?? "", /^n1: cordoned until 2030-.*: new fan\n/);
 });

@@ -8,8 +8,9 @@ import type { DesiredJob, Resources } from "../jobs/job.ts";
 import type { Attempt, JobStatus } from "../jobs/status.ts";
 import { lengthOf } from "./lengths.ts";
 import { likelyGb } from "./memory_risk.ts";
-import type { Observed, PlanInput } from "./model.ts";
+import { attemptKey, type HostNeed, type Observed, type PlanInput } from "./model.ts";
 import type { Holding, Request } from "./scheduling/types.ts";
+import { hostNeedOf } from "./watch.ts";
 
 /** A job that asks to be launched. */
 export interface Candidate {
@@ -36,9 +37,8 @@ export function requestOf({ job, status }: Candidate, siblings: Siblings, observ
     length: lengthOf(job, status, family),
     submittedMs: Date.parse(status.submittedAt),
     preferred: preferredNodes(spec.name, status.attempts.at(-1), observed),
-    ...(likely === undefined ? {} : { likelyGb: likely }),
   };
-  return request;
+  return likely === undefined ? request : { ...request, likelyGb: likely };
 }
 
 /** Nodes that have the newest checkpoint (2) or ran the last attempt (1). */
@@ -89,22 +89,76 @@ export function holdingsOf(
     const attempt = status.attempts.at(-1);
     if (!attempt || attempt.end) continue;
     const job = input.desired.jobs.get(status.name);
-    const { name, queue, priority, owner = "", reason } = status;
+    const { name, queue, priority, owner = "" } = status;
     holdings.push({
       name,
       queue,
       priority,
       user: owner,
-      need: job?.spec.resources ?? needOf(attempt),
+      need: job?.spec.resources ?? { ...needOf(attempt), ...launchedWith(name, attempt, input) },
       length: job && lengthOf(job, status, job.spec.parent ? siblings(job.spec.parent) : NOBODY),
       placement: attempt.placement,
       startedMs: Date.parse(attempt.startedAt ?? attempt.recordedAt),
-      unsure: !attempt.startedAt || status.phase === "Unknown",
-      leaving: attempt.evicted !== undefined || reason === "Stopping",
+      unsure: !attempt.startedAt || status.phase === "Unknown" || isBeingStopped(status, attempt),
+      leaving: input.now < (leavesByMs(status, attempt, input) ?? -Infinity),
+      ...(job && isStoppable(status, attempt, input) ? {} : { fixed: true }),
+      ...(grewInVain(status) ? { grewInVain: true } : {}),
       lostMs: lostMs(name, attempt, input),
     });
   }
   return holdings;
+}
+
+/** A stop takes the grace and some seconds; what is still there so long after it may never go. */
+const STUCK_MS = 300_000;
+
+function isBeingStopped({ reason }: JobStatus, { evicted }: Pick<Attempt, "evicted">): boolean {
+  return evicted !== undefined || reason === "Stopping";
+}
+
+/** Until when a job that is being stopped may be expected to go; undefined: it is not. */
+export function leavesByMs(
+  status: JobStatus,
+  attempt: Attempt,
+  { desired }: Pick<PlanInput, "desired">,
+): number | undefined {
+  if (!isBeingStopped(status, attempt)) return undefined;
+  const { evicted } = attempt;
+  const graceMs = desired.jobs.get(status.name)?.spec.graceMs ?? desired.cluster.policy.graceMs;
+  return Date.parse(evicted?.at ?? status.since) + graceMs + STUCK_MS;
+}
+
+/** True when its last attempt was stopped so that it could grow, and this one is no larger. */
+function grewInVain({ attempts }: JobStatus): boolean {
+  const [before, now] = attempts.slice(-2);
+  return before?.evicted?.reason === "Resized" && before.evicted.by === undefined &&
+    now !== undefined && now.placement.length <= before.placement.length;
+}
+
+/** False while a guard holds back its stop, or a node of it could not be told to. */
+function isStoppable(
+  status: JobStatus,
+  attempt: Attempt,
+  { observed }: PlanInput,
+): boolean {
+  const { conditions } = status;
+  const { placement } = attempt;
+  // One that was told and has not gone is not told again.
+  return !isBeingStopped(status, attempt) && !conditions.some(({ type }) => type === "StopHeld") &&
+    placement.every(({ node }) => observed.nodes.get(node as NodeName)?.state === "reachable");
+}
+
+/**
+ * What a launch asked for of each of its machines: as its manifest says while it is the same, else
+ * as was last known. undefined: nobody knows.
+ */
+export function launchedWith(
+  job: string,
+  launch: Pick<Attempt, "attempt" | "specDigest">,
+  { desired, observed }: PlanInput,
+): HostNeed | undefined {
+  return hostNeedOf(job, launch, desired) ??
+    observed.watched?.get(attemptKey(job, launch.attempt))?.host;
 }
 
 /** What a job whose manifest is gone or broken has. */

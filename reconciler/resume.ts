@@ -59,12 +59,15 @@ export function chooseResume(
   }
   const elsewhere = newestAnywhere(job, observed);
   if (!elsewhere) return withoutAny(job, status, observed);
+  const mayHelp = needed !== "rank0" && nodes.length > 1;
   return {
     kind: "refused",
     message:
       `its checkpoint of step ${elsewhere.step} is on ${elsewhere.nodes} only, and starting ` +
-      `over would lose it: use a folder that all nodes share (\`checkpoint.dir\`), save on every ` +
-      `node, or set \`checkpoint.neededBy: rank0\` if only rank 0 loads it`,
+      `over would lose it: use a folder that all nodes share (\`checkpoint.dir\`)` +
+      (mayHelp
+        ? ", save on every node, or set `checkpoint.neededBy: rank0` if only rank 0 loads it"
+        : ""),
   };
 }
 

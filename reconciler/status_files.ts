@@ -13,6 +13,7 @@ import { isFinal } from "../jobs/lifecycle.ts";
 import type { Attempt, JobStatus } from "../jobs/status.ts";
 import { dashboard, type NodeStatus } from "./dashboard.ts";
 import type { History, Plan, Snapshot } from "./model.ts";
+import { jobNews, type News, nodeNews } from "./news.ts";
 import type { NodeObservation } from "./ports.ts";
 import { queueFile } from "./queue_file.ts";
 
@@ -155,25 +156,45 @@ function conditionsOf(seen: NodeObservation | undefined): Pick<NodeStatus, "cond
   return { conditions: [{ type, status: "True", message, fix }] };
 }
 
-/** The message of a status commit: a line that says it all, then each transition with its why. */
-export function commitMessage(history: History, plan: Plan): string {
-  const moved = [...plan.statuses.values()].filter((next) => {
-    const old = history.jobs.get(next.name);
-    return !old || old.phase !== next.phase || old.attempt !== next.attempt ||
-      old.reason !== next.reason;
-  });
-  if (moved.length === 0) return "cluster: update\n";
-  const lines = moved.slice(0, 100).map((next) => {
-    const old = history.jobs.get(next.name)?.phase ?? "new";
-    return `${next.name}: ${old} -> ${next.phase} (${next.reason}): ${oneLine(next.message)}`;
-  });
-  const first = moved[0] as JobStatus;
-  const title = moved.length === 1
-    ? `${first.name}: ${first.phase}, ${oneLine(first.message)}`
-    : `${moved.length} jobs: ${moved.slice(0, 4).map((s) => `${s.name} ${s.phase}`).join(", ")}`;
-  const cut = cutText(title, 100);
-  const more = moved.length > 100 ? [`and ${moved.length - 100} more`] : [];
-  return `${cut}\n\n${[...lines, ...more].join("\n")}\n`;
+/** The files of the branch as they were, as far as they are known, and as they are now. */
+interface FileChange {
+  readonly before: ReadonlyMap<string, string> | undefined;
+  readonly after: ReadonlyMap<string, string>;
+}
+
+/** The message of a status commit: a line that says it all, then each change with its why. */
+export function commitMessage(history: History, plan: Plan, files?: FileChange): string {
+  const nodes = nodeNews(files?.before?.get("cluster.yaml"), files?.after.get("cluster.yaml"));
+  const jobs = jobNews(history, plan);
+  const all = [...nodes, ...jobs];
+  if (all.length === 0) return `${otherFiles(files)}\n`;
+  const title = [titleOf(nodes, "nodes"), titleOf(jobs, "jobs")].filter((text) => text !== "");
+  const lines = all.slice(0, 100).map(({ line }) => oneLine(line));
+  const more = all.length > 100 ? [`and ${all.length - 100} more`] : [];
+  return `${cutText(title.join("; "), 100)}\n\n${[...lines, ...more].join("\n")}\n`;
+}
+
+/** `a: Pending, needs …`, or `2 jobs: a Pending, b Launching`; one is named once. */
+function titleOf(news: readonly News[], kind: string): string {
+  const [first] = news;
+  if (!first) return "";
+  const { who, long } = first;
+  if (news.length === 1) return `${oneLine(who)}: ${oneLine(long)}`;
+  const count = new Set(news.map((one) => one.who)).size;
+  const named = news.slice(0, 4).map((one) => `${oneLine(one.who)} ${oneLine(one.short)}`);
+  return `${count} ${count === 1 ? kind.slice(0, -1) : kind}: ${named.join(", ")}`;
+}
+
+/** Nothing has become of anybody: the queue has another order, say, or other starts. */
+function otherFiles(files: FileChange | undefined): string {
+  if (!files?.before?.has("queue.yaml")) return "cluster: update";
+  const { before, after } = files;
+  const paths = [...new Set([...before.keys(), ...after.keys()])].sort();
+  const changed = paths.filter((path) => before.get(path) !== after.get(path));
+  const isQueue = changed.includes("queue.yaml") && !changed.includes("cluster.yaml");
+  const title = isQueue ? "queue: order, starts, or problems of manifests" : "cluster: update";
+  const more = changed.length > 20 ? [`and ${changed.length - 20} more`] : [];
+  return [title, "", ...changed.slice(0, 20).map((path) => `changed: ${path}`), ...more].join("\n");
 }
 
 /** A text from outside: a forge would tell the people and link the issues that it names. */

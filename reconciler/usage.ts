@@ -29,8 +29,12 @@ interface Spans {
   readonly ended: readonly Span[];
   /** Without an end yet; `endMs` is Infinity. */
   readonly live: readonly Span[];
+  /** When the first of the ended ones began; Infinity when there is none. */
+  readonly firstStartMs: number;
   /** When the last of the ended ones ended; -Infinity when there is none. */
   readonly lastEndMs: number;
+  /** GPU time of the ended ones. */
+  readonly endedMs: number;
   /** Decayed GPU-hours of the ended ones as they counted at `lastEndMs`. */
   sum: { readonly halfLifeMs: number; readonly hours: number } | undefined;
 }
@@ -94,10 +98,13 @@ function integral({ gpus, startMs, endMs }: Span, at: number, halfLifeMs: number
   return gpus * weight * (halfLifeMs / Math.LN2) / HOUR_MS;
 }
 
-function weekHours({ ended, live, lastEndMs }: Spans, now: number): number {
+function weekHours(spans: Spans, now: number): number {
+  const { ended, live, firstStartMs, lastEndMs, endedMs } = spans;
   const from = now - WEEK_MS;
   let ms = 0;
-  if (lastEndMs > from) {
+  // All of them, nearly always.
+  if (firstStartMs >= from && lastEndMs <= now) ms = endedMs;
+  else if (lastEndMs > from) {
     for (const span of ended) ms += span.gpus * overlapMs(span, from, now);
   }
   for (const span of live) ms += span.gpus * overlapMs(span, from, now);
@@ -115,8 +122,14 @@ function spansOf(status: JobStatus): Spans {
   const all = status.attempts.map(spanOf).filter((span) => span.endMs - span.startMs > 0);
   const ended = all.filter((span) => span.endMs < Infinity);
   const live = all.filter((span) => span.endMs === Infinity);
-  const lastEndMs = ended.reduce((last, span) => Math.max(last, span.endMs), -Infinity);
-  const spans: Spans = { ended, live, lastEndMs, sum: undefined };
+  const spans: Spans = {
+    ended,
+    live,
+    firstStartMs: ended.reduce((first, span) => Math.min(first, span.startMs), Infinity),
+    lastEndMs: ended.reduce((last, span) => Math.max(last, span.endMs), -Infinity),
+    endedMs: ended.reduce((sum, { gpus, startMs, endMs }) => sum + gpus * (endMs - startMs), 0),
+    sum: undefined,
+  };
   known.set(status, spans);
   return spans;
 }

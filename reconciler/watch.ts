@@ -1,6 +1,6 @@
 /**
- * What is seen of live attempts over several passes: how much memory they take, and since when
- * their GPUs idle. Pure; kept by the controller from pass to pass and lost with it, so that a new
+ * What is seen of live attempts over several passes: how much memory they take, since when their
+ * GPUs idle, and what they were launched with, though their manifest may change. Pure; kept by the controller from pass to pass and lost with it, so that a new
  * one begins to count anew and stops nobody too early.
  *
  * @example
@@ -15,8 +15,9 @@ import type { NodeName } from "../cluster/node.ts";
 import type { DesiredJob } from "../jobs/job.ts";
 import type { Attempt, JobStatus, PlacedRank } from "../jobs/status.ts";
 import type { JobInput } from "./decision.ts";
+import { asTemplateSays } from "./instances.ts";
 import { newestAttempt } from "./job_status.ts";
-import { attemptKey, type Desired, type Observed, type Watched } from "./model.ts";
+import { attemptKey, type Desired, type HostNeed, type Observed, type Watched } from "./model.ts";
 
 /** What is known after this observation; attempts that have ended are forgotten. */
 export function watch(
@@ -37,14 +38,34 @@ export function watch(
     const policy = idlePolicyOf(desired.jobs.get(name), desired.cluster);
     const isIdle = policy !== undefined && attempt.startedAt !== undefined &&
       isEachBelow(attempt, seen, policy.belowPct);
-    if (peakMiB === 0 && !isIdle) continue;
+    const host = hostNeedOf(name, attempt, desired) ?? before?.host;
+    if (peakMiB === 0 && !isIdle && !host) continue;
     watched.set(key, {
       // A clock that was set back makes no window longer.
       ...(isIdle ? { idleSinceMs: Math.min(before?.idleSinceMs ?? now, now) } : {}),
       ...(peakMiB > 0 ? { peakMiB } : {}),
+      ...(host ? { host } : {}),
     });
   }
   return watched;
+}
+
+/**
+ * What a launch asked for of each machine, if the manifest is still the one that it was of.
+ * undefined: it is gone, broken or changed, and does not say.
+ */
+export function hostNeedOf(
+  name: string,
+  { specDigest }: Pick<Attempt, "specDigest">,
+  desired: Desired,
+): HostNeed | undefined {
+  const job = desired.jobs.get(name);
+  if (!job || asTemplateSays(job, desired).specDigest !== specDigest) return undefined;
+  const { cpuCores, ramGb } = job.spec.resources;
+  return {
+    ...(cpuCores === undefined ? {} : { cpuCores }),
+    ...(ramGb === undefined ? {} : { ramGb }),
+  };
 }
 
 /** The GPUs of one rank while it runs there; none when that cannot be seen. */

@@ -23,7 +23,7 @@ import {
   world,
 } from "./testing/build.ts";
 import { conditionOf, decideIn, type DecisionWorld } from "./testing/decide.ts";
-import { watch } from "./watch.ts";
+import { hostNeedOf, watch } from "./watch.ts";
 
 const MINUTE_MS = 60_000;
 const idle: IdlePolicy = { belowPct: 5, forMs: 30 * MINUTE_MS, action: "flag" };
@@ -99,7 +99,8 @@ Deno.test("CPU slots never idle: nobody measures them", () => {
     history: [running("a", ["n1"], { attempts: [slots] })],
     nodes: [reachable("n1", { gpus: [], runs: [run("a", 1, 0, ["n1"])] })],
   });
-  assert.deepEqual([...watch(new Map(), observed, history.jobs, desired, NOW)], []);
+  const watched = watch(new Map(), observed, history.jobs, desired, NOW);
+  assert.deepEqual([...watched], [["a/1", { host: {} }]]);
 });
 
 Deno.test("the most memory that was seen stays, and an attempt that has ended is forgotten", () => {
@@ -107,7 +108,7 @@ Deno.test("the most memory that was seen stays, and an attempt that has ended is
     busy(0, 90, { memoryUsedMiB: first }),
     busy(1, 90, { memoryUsedMiB: second }),
   ];
-  assert.deepEqual(after([uses(9000, 21_000), uses(20_000, null)]), { peakMiB: 21_000 });
+  assert.equal(after([uses(9000, 21_000), uses(20_000, null)])?.peakMiB, 21_000);
   const away = [busy(0, 90, { memoryUsedMiB: 100 }), unknown("n2")];
   assert.equal(after([uses(9000, 21_000), away])?.peakMiB, 21_000);
   const { desired, observed, history } = world({
@@ -117,6 +118,38 @@ Deno.test("the most memory that was seen stays, and an attempt that has ended is
   });
   const before = new Map([["a/1", { peakMiB: 21_000 }]]);
   assert.equal(watch(before, observed, history.jobs, desired, NOW).size, 0);
+});
+
+Deno.test("what a launch asked for is remembered when its manifest is changed, broken or deleted", () => {
+  const asks = job("a", { resources: { cpuCores: 48, ramGb: 100 } });
+  const edited = job("a", { specDigest: "d2", resources: { cpuCores: 1 } });
+  const look = (before: ReadonlyMap<string, Watched>, jobs: readonly DesiredJob[]) => {
+    const { desired, observed, history } = world({
+      jobs,
+      history: [running("a", ["n1"])],
+      nodes: [reachable("n1")],
+    });
+    return watch(before, observed, history.jobs, desired, NOW);
+  };
+  const known = look(new Map(), [asks]);
+  assert.deepEqual(known.get("a/1")?.host, { cpuCores: 48, ramGb: 100 });
+  for (const jobs of [[edited], []]) {
+    assert.deepEqual(look(known, jobs).get("a/1")?.host, { cpuCores: 48, ramGb: 100 });
+    assert.equal(look(new Map(), jobs).get("a/1"), undefined, "nobody knows");
+  }
+});
+
+Deno.test("what the runs of a schedule asked for is not what its template says now", () => {
+  const schedule = {
+    ...{ cron: "0 3 * * *", timezone: "UTC", concurrency: "allow", keep: 1 } as const,
+    startWithinMs: 1,
+  };
+  const name = "nightly-20260101-0300";
+  const template = job("nightly", { specDigest: "new", schedule, resources: { cpuCores: 1 } });
+  const run = { ...job(name, { parent: "nightly", resources: { cpuCores: 1 } }) };
+  const { desired } = world({ jobs: [template, run], nodes: [] });
+  assert.equal(hostNeedOf(name, { specDigest: "d1" }, desired), undefined);
+  assert.deepEqual(hostNeedOf(name, { specDigest: "new" }, desired), { cpuCores: 1 });
 });
 
 Deno.test("on a shared GPU only what the job's own processes hold counts", () => {

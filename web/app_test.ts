@@ -59,7 +59,7 @@ Deno.test("the queue tells everything of this moment, guesses as such", async ()
     position: 1,
     job: "b",
     reason: "Resources",
-    message: "0 of 1 node(s) found. n1: GPU 0 holds a run",
+    message: "0 of 1 node(s) found. n1: a (1 of 1 GPUs)",
     ahead: 0,
     numbers: { nodes: 1, gpusPerNode: 1, suited: 1, fitting: 0 },
     queue: "default",

@@ -14,6 +14,7 @@ import type { Room } from "../../reconciler/scheduling/types.ts";
 import { print, tell } from "../text.ts";
 import { figuresOf } from "./figures.ts";
 import { generate } from "./generate.ts";
+import { type Left, neverStarted } from "./never.ts";
 import type { SimulateOptions } from "./options.ts";
 import { type Result, resultJson, resultTable } from "./print.ts";
 import { replay } from "./replay.ts";
@@ -40,22 +41,29 @@ export async function simulate(options: SimulateOptions): Promise<number> {
   const jobs = workloadOf(rows, rooms, options.estimates);
   const results: Result[] = [];
   const lines: Line[] = [];
+  const left: Left[] = [];
   for (const policy of options.policy) {
     const progress = progressOf(policy, jobs.length);
-    const run = replay(jobs, {
+    const world = {
       ...cluster,
       scheduling: { ...cluster.scheduling, policy },
       rooms,
       schedule,
       checkpointMs: options.checkpointEvery,
       onProgress: progress.show,
-    });
+    };
+    const run = replay(jobs, world);
     progress.clear();
+    left.push({ policy, run, world });
     results.push([policy, figuresOf(run)]);
     lines.push([policy, run]);
   }
   const setting = settingOf(jobs, rooms, options);
   print((options.output === "json" ? resultJson : resultTable)(setting, results));
+  for (const line of neverStarted(left, options.trace)) {
+    // The JSON stays JSON.
+    (options.output === "json" ? tell : print)(line);
+  }
   if (options.svg !== undefined) {
     await write(options.svg, utilisationSvg(`Utilisation of ${setting.gpus} GPUs`, lines));
   }

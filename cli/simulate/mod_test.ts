@@ -20,6 +20,25 @@ Deno.test("simulate compares policies on a trace, as a table with ratios", async
   });
 });
 
+Deno.test("jobs that never start are told with their line and the reason", async () => {
+  const cluster = `${CLUSTER}users:\n  - {name: ada, maxGpus: 2}\n`;
+  const trace = "submit_time,duration,num_gpus,user,vram_gb\n" +
+    "0,60,1,bob,\n0,60,9,bob,\n0,60,4,ada,\n" + "0,60,16,bob,\n".repeat(5);
+  await withFiles({ "cluster.yaml": cluster, "t.csv": trace }, async (folder) => {
+    const args = ["--cluster", `${folder}/cluster.yaml`, "--trace", `${folder}/t.csv`];
+    const { out, err } = await ugro("simulate", ...args);
+    assert.equal(err, "");
+    const lines = out.slice(out.indexOf("never started:\n")).split("\n");
+    assert.equal(lines.length, 7);
+    assert.match(lines[1] ?? "", /t\.csv:3: needs 3 node\(s\) .* the cluster has 2 such node/);
+    assert.match(lines[2] ?? "", /t\.csv:4: can never start: it needs 4 GPUs, and user ada may/);
+    assert.equal(lines[6], "  and 2 more");
+    const json = await ugro("simulate", ...args, "-o", "json");
+    assert.equal(JSON.parse(json.out).policies[0].neverStarted, 7);
+    assert.match(json.err, /never started:\n.*t\.csv:3: /);
+  });
+});
+
 Deno.test("simulate as JSON has the setting and each policy, times in seconds", async () => {
   await withFiles({ "cluster.yaml": CLUSTER, "t.csv": TRACE }, async (folder) => {
     const files = ["--cluster", `${folder}/cluster.yaml`, "--trace", `${folder}/t.csv`];

@@ -333,14 +333,19 @@ class Replay {
 
 const NOWHERE: Request["preferred"] = new Map();
 
-function newTask(job: SimJob): Task {
+/** What a job asks of the scheduler. */
+export function requestOf(job: SimJob): Request {
   const { name, user, priority, need, length, submitMs: submittedMs } = job;
-  const request = {
+  return {
     ...{ name, user, priority, need, length, submittedMs },
     queue: "default",
     preferred: NOWHERE,
   };
+}
+
+function newTask(job: SimJob): Task {
+  const request = requestOf(job);
   const counts = { heldMs: 0, lostMs: 0, evictions: 0 };
   const outcome = { job, startMs: undefined, endMs: undefined, ...counts };
-  return { request, outcome, gpus: gpusOf(need), doneMs: 0 };
+  return { request, outcome, gpus: gpusOf(job.need), doneMs: 0 };
 }

@@ -24,6 +24,8 @@ export interface TraceRow {
   readonly user: string;
   readonly priority: number;
   readonly vramGb?: number;
+  /** Where it stands in its file; undefined: it was made. */
+  readonly line?: number;
 }
 
 /** Most lines below the header. */
@@ -64,7 +66,7 @@ export function parseTrace(file: string, text: string): Parsed<TraceRow[]> {
       const row = readRow(text, columns, (column, message, hint) => {
         tell(line, column, message, hint);
       });
-      if (row) rows.push(row);
+      if (row) rows.push({ ...row, line });
     }
     if (rows.length === 0 && problems.length === 0) {
       tell(2, 1, "the trace has no jobs", "write one job a line below the header");

@@ -5,7 +5,7 @@ import { formatTrace, parseTrace } from "./trace.ts";
 function rows(text: string) {
   const parsed = parseTrace("t.csv", text);
   assert.ok(parsed.ok, parsed.ok ? "" : parsed.problems.map(formatProblem).join("\n"));
-  return parsed.value;
+  return parsed.value.map(({ line: _, ...row }) => row);
 }
 
 function problems(text: string): string[] {
@@ -20,6 +20,12 @@ Deno.test("three columns are enough, in any order, with either line end", () => 
     { submitSeconds: 0, durationSeconds: 3600, gpus: 8, user: "", priority: 0 },
     { submitSeconds: 1.5, durationSeconds: 60, gpus: 1, user: "", priority: 0 },
   ]);
+});
+
+Deno.test("each job knows its line, empty ones counted", () => {
+  const parsed = parseTrace("t.csv", "submit_time,duration,num_gpus\n\n0,9,1\n1,9,1\n");
+  assert.ok(parsed.ok);
+  assert.deepEqual(parsed.value.map(({ line }) => line), [3, 4]);
 });
 
 Deno.test("optional cells may be empty; priorities are words or numbers; quotes hold commas", () => {

@@ -23,6 +23,8 @@ export interface SimJob {
   readonly need: Resources;
   /** What the scheduler knows of its length. */
   readonly length: Length | undefined;
+  /** Where it stands in the trace, if that is a file. */
+  readonly line?: number;
 }
 
 const HOUR_MS = 3_600_000;
@@ -58,6 +60,7 @@ export function workloadOf(
       priority: row.priority,
       need: needOf(row),
       length: lengthOf(durationMs, estimates),
+      ...(row.line === undefined ? {} : { line: row.line }),
     };
   });
 }

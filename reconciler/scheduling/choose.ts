@@ -54,8 +54,8 @@ interface Candidate {
   readonly label?: string;
   readonly unlike: boolean;
   readonly memoryGb: number;
-  /** What is free in all of them. */
-  readonly spare: number;
+  /** What is free in all of them; asked only where nothing else tells two apart. */
+  readonly spare: () => number;
 }
 
 function isBetter(a: Candidate, b: Candidate): boolean {
@@ -63,7 +63,7 @@ function isBetter(a: Candidate, b: Candidate): boolean {
   if (a.width !== b.width) return a.width < b.width;
   if (a.unlike !== b.unlike) return b.unlike;
   if (a.memoryGb !== b.memoryGb) return a.memoryGb < b.memoryGb;
-  return a.spare < b.spare;
+  return a.spare() < b.spare();
 }
 
 /** A set as a whole, and each domain of it that holds the gang. */
@@ -81,7 +81,7 @@ function candidatesOf(
     ...(label === undefined ? {} : { label }),
     unlike: options[0]?.kind === ANY_KIND,
     memoryGb: options[0]?.kind === ANY_KIND ? 0 : toGb(options[0]?.slowest.memoryMiB ?? 0),
-    spare: nodes === 1 ? least(options, need) : spareOf(options),
+    spare: once(() => nodes === 1 ? least(options, need) : spareOf(options)),
   });
   if (nodes === 1) return [judge(set, 0)];
   const found: Candidate[] = [];
@@ -93,6 +93,11 @@ function candidatesOf(
   });
   found.push(judge(set, topology.length));
   return found;
+}
+
+function once(count: () => number): () => number {
+  let known: number | undefined;
+  return () => known ??= count();
 }
 
 interface Domain {

@@ -206,8 +206,9 @@ function withoutCordoned(slots: NodeSlots, gpus: readonly Gpu[], cordon: Cordon)
   return { ...slots, free: slots.free.filter(keep), all: slots.all.filter(keep), busy };
 }
 
-function cordonedWords(cordon: Cordon): string {
-  return `is cordoned (${cordon.reason})`;
+function cordonedWords({ reason, untilMs }: Cordon): string {
+  const until = untilMs === undefined ? "" : ` until ${new Date(untilMs).toISOString()}`;
+  return `is cordoned${until} (${reason})`;
 }
 
 /** The room on a node as it is declared, with nothing running: for replaying traces. */

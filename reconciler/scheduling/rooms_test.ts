@@ -189,7 +189,8 @@ Deno.test("a CPU slot can be cordoned like a GPU", () => {
 
 Deno.test("a cordon that is over closes nothing", () => {
   assert.deepEqual(only({ cordoned: { ...fan, untilMs: NOW } }), open);
-  assert.equal(only({ cordoned: { ...fan, untilMs: NOW + 1 } }).closed, "is cordoned (fan)");
+  const { closed } = only({ cordoned: { ...fan, untilMs: NOW + 1 } });
+  assert.equal(closed, "is cordoned until 2026-01-01T12:00:00.001Z (fan)");
 });
 
 const unseen: [string, Partial<NodeSpec>, Parameters<typeof world>[0]["nodes"], string][] = [

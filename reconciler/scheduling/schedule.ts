@@ -137,7 +137,7 @@ class Pass {
     const found = this.#choose(request);
     if (found) return this.#place(request, found.chosen, found.because);
     const keepers = this.#reservations.map(({ job }) => job);
-    this.#block(request, refuse(request, input.rooms, keepers));
+    this.#block(request, refuse(request, input.rooms, keepers, this.#holdings));
   }
 
   /** GPUs that will probably have the memory for it go before those that suit on paper. */

@@ -46,9 +46,23 @@ export type Invariant =
   | "lifecycle"
   | "attempts-grow"
   | "retries-are-bounded"
+  /** A job that makes room for others loses neither a retry nor its place. */
+  | "eviction-costs-nothing"
+  /** Nobody is stopped for others whom the policy protects. */
+  | "evicts-only-who-may-be"
+  /** Queues, users, groups and sweeps have no more than they may. */
+  | "within-limits"
+  /** Nothing is launched before what it waits for has come. */
+  | "waits-for-others"
+  /** Nobody takes the room that another one has waited for. */
+  | "keeps-its-turn"
+  /** Each time of a schedule has one run. */
+  | "one-run-a-time"
   /** Training goes on from a checkpoint only when that is complete. */
   | "resumes-from-whole"
   | "no-pass-fails"
+  /** No controller makes pass after pass when nothing comes of it. */
+  | "no-busy-loop"
   | "one-writer";
 
 /** What was violated, and how. */

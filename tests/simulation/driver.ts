@@ -9,7 +9,7 @@ import { isLive } from "../../providers/sim/run.ts";
 import type { SimMachine } from "../../providers/sim/machine.ts";
 import type { SimRemote } from "../../providers/sim/repository.ts";
 import type { SimWorld } from "../../providers/sim/world.ts";
-import type { People } from "./people.ts";
+import { namesOf, type People } from "./people.ts";
 import type { SimProcess } from "./process.ts";
 import type { Fault, Scenario } from "./scenario.ts";
 
@@ -49,7 +49,7 @@ export class Driver {
   constructor(private readonly d: Driven) {
     this.#calmMs = d.startMs + d.scenario.calmAtMs;
     for (const { name, atMs, doc, behaviour } of d.scenario.jobs) {
-      d.world.behave(name, behaviour);
+      for (const each of namesOf(name, doc)) d.world.behave(each, behaviour);
       if (atMs <= 0) d.people.add(name, doc);
       else this.#at(d.startMs + atMs, `people add ${name}`, () => d.people.add(name, doc));
     }
@@ -183,9 +183,15 @@ export class Driver {
         this.d.people.setOut(node, false);
       });
     },
-    cordon: ({ node, forMs }) => {
-      this.d.people.setCordoned(node, true);
-      this.#later(forMs, `${node} is uncordoned`, () => this.d.people.setCordoned(node, false));
+    cordon: ({ node, forMs, drain, expires, index }) => {
+      const untilMs = expires ? this.d.clock.now() + forMs : undefined;
+      this.d.people.setCordoned(node, {
+        ...(drain ? { drain } : {}),
+        ...(untilMs === undefined ? {} : { untilMs }),
+        ...(index === undefined ? {} : { index }),
+      });
+      const uncordon = () => this.d.people.setCordoned(node, undefined);
+      if (!expires) this.#later(forMs, `${node} is uncordoned`, uncordon);
     },
     crash: ({ controller, effect, when }) => {
       const life = this.#process(controller)?.life;

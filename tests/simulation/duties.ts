@@ -6,11 +6,15 @@
  */
 import { runKey } from "../../providers/sim/run.ts";
 import { answers, type Context, leaderOf } from "./context.ts";
-import type { Wanted } from "./people.ts";
+import { docIn, type Wanted } from "./people.ts";
+import type { SimProcess } from "./process.ts";
 import type { Placed } from "./truth.ts";
 
 /** Time between two looks. */
 const LOOK_MS = 20_000;
+
+/** Most passes between two looks: ten a second. */
+const MOST_PASSES = 200;
 
 /** What a leader may take beyond two polls and the grace period. */
 const SLACK_MS = 120_000;
@@ -19,12 +23,14 @@ const SLACK_MS = 120_000;
 export class Duties {
   #nextMs = 0;
   #owed = new Map<Placed, number>();
+  readonly #passes = new Map<SimProcess, number>();
 
   /** Looks, if it is time. */
   look(context: Context): void {
     const now = context.clock.now();
     if (now < this.#nextMs) return;
     this.#nextMs = now + LOOK_MS;
+    this.#checkPace(context);
     const leader = leaderOf(context);
     const head = context.people.head;
     if (!leader?.life || leader.remoteAway > 0 || !head || head.clusterBroken) {
@@ -34,7 +40,7 @@ export class Duties {
     const guarded = guardsHold(context, head);
     const owed = new Map<Placed, number>();
     for (const [job, runs] of context.truth.live) {
-      const doc = head.jobs.get(job);
+      const doc = docIn(head, job);
       const unwanted = !guarded && doc !== "broken" && (doc?.state ?? "running") !== "running" ||
         !guarded && doc === undefined;
       const newest = Math.max(...[...runs].map((placed) => placed.run.id.attempt));
@@ -48,6 +54,18 @@ export class Duties {
       }
     }
     this.#owed = owed;
+  }
+
+  /** A controller that has nothing to do does not ask its nodes all the time. */
+  #checkPace(context: Context): void {
+    for (const process of context.processes) {
+      const { passes } = process.total();
+      const since = passes - (this.#passes.get(process) ?? 0);
+      this.#passes.set(process, passes);
+      if (since <= MOST_PASSES) continue;
+      const text = `c${process.index} has made ${since} passes in ${LOOK_MS / 1000} s`;
+      context.fail("no-busy-loop", text);
+    }
   }
 
   #check(context: Context, { run, node }: Placed, owedMs: number, older: boolean): void {
@@ -73,10 +91,10 @@ function longestSkewMs({ scenario }: Context): number {
 function guardsHold({ truth, ledger, scenario }: Context, head: Wanted): boolean {
   if (head.jobs.size === 0) return true;
   const vanished = new Set<string>();
-  for (const [job, runs] of truth.live) if (runs.size > 0 && !head.jobs.has(job)) vanished.add(job);
+  for (const [job, runs] of truth.live) if (runs.size > 0 && !docIn(head, job)) vanished.add(job);
   for (const [job, told] of ledger.jobs) {
     const last = told.attempts.at(-1);
-    if (last && last.end === undefined && !head.jobs.has(job)) vanished.add(job);
+    if (last && last.end === undefined && !docIn(head, job)) vanished.add(job);
   }
   return vanished.size > scenario.policy.maxStopsPerPass;
 }

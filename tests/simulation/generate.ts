@@ -8,6 +8,7 @@
  */
 import type { Behaviour } from "../../providers/sim/behaviour.ts";
 import { faultsFor, type Setting } from "./generate_faults.ts";
+import { enrich } from "./generate_queue.ts";
 import { Random } from "./random.ts";
 import type {
   JobDoc,
@@ -31,7 +32,8 @@ export function isLarge(seed: number): boolean {
 /** The scenario of a seed. */
 export function generate(seed: number): Scenario {
   const random = new Random(seed);
-  return masked(isLarge(seed) ? large(seed, random) : small(seed, random));
+  const plain = isLarge(seed) ? large(seed, random) : small(seed, random);
+  return masked(enrich(plain, new Random(seed + 1_000_003)));
 }
 
 /** Takes out what cannot be told right from wrong. */
@@ -40,7 +42,7 @@ function masked(scenario: Scenario): Scenario {
   if (!faults.some(({ kind }) => kind === "controller-skew")) return scenario;
   // Nobody can tell how long a job has run when the clock that says so is set meanwhile.
   const plain = jobs.map((job) => {
-    const { maxDurationS: _, ...doc } = job.doc;
+    const { maxDurationS: _, startAfterS: _from, deadlineS: _until, ...doc } = job.doc;
     return { ...job, doc };
   });
   return { ...scenario, jobs: plain };

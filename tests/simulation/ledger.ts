@@ -5,23 +5,7 @@
  * @module
  */
 import type { RefMove } from "../../providers/sim/remote.ts";
-
-/** What a status file says, as far as rules are about it. */
-export interface Told {
-  readonly phase: string;
-  readonly reason: string;
-  readonly attempt: number;
-  readonly retries: number;
-  readonly rerun: number;
-  readonly attempts: readonly ToldAttempt[];
-}
-
-/** What it says of one attempt. */
-export interface ToldAttempt {
-  readonly attempt: number;
-  readonly nodes: readonly string[];
-  readonly end: string | undefined;
-}
+import { readStatus, type Told } from "./told.ts";
 
 /** One job whose file a commit changed. */
 export interface Change {
@@ -36,41 +20,15 @@ export interface Change {
 export interface StatusMove {
   readonly move: RefMove;
   readonly changes: readonly Change[];
+  /** What all files say, before it and after it. */
+  readonly before: ReadonlyMap<string, Told>;
+  readonly after: ReadonlyMap<string, Told>;
   /** All files that are new or have other contents. */
   readonly texts: readonly string[];
   /** How many files are gone. */
   readonly removed: number;
   /** From the message; undefined: it has no such line. */
   readonly epoch: number | undefined;
-}
-
-/** Reads the lines that UGRO writes; far quicker than a parser of YAML, and no code of its own. */
-export function readStatus(text: string): Told {
-  const top: Record<string, string> = {};
-  const attempts: { attempt: number; nodes: string[]; end: string | undefined }[] = [];
-  let inAttempts = false;
-  for (const line of text.split("\n")) {
-    if (!line.startsWith(" ")) {
-      inAttempts = line.startsWith("attempts:");
-      const colon = line.indexOf(": ");
-      if (colon > 0) top[line.slice(0, colon)] = line.slice(colon + 2);
-      continue;
-    }
-    if (!inAttempts) continue;
-    const last = attempts.at(-1);
-    if (line.startsWith("  - attempt: ")) {
-      attempts.push({ attempt: Number(line.slice(13)), nodes: [], end: undefined });
-    } else if (line.startsWith("      - node: ")) last?.nodes.push(line.slice(14));
-    else if (line.startsWith("    end: ") && last) last.end = line.slice(9);
-  }
-  return {
-    phase: top.phase ?? "",
-    reason: top.reason ?? "",
-    attempt: Number(top.attempt),
-    retries: Number(top.retries),
-    rerun: Number(top.rerun),
-    attempts,
-  };
 }
 
 /** What `SimRemote` shows of itself to this ledger. */
@@ -146,9 +104,9 @@ export class Ledger {
     }
     const removed = [...this.#oids.keys()].filter((path) => !oids.has(path)).length;
     this.#oids = oids;
+    const told = { move, changes, texts, removed, before: this.jobs, after: jobs };
     this.jobs = jobs;
     const epoch = /^Epoch: (\d+)$/m.exec(move.message)?.[1];
-    const told = { move, changes, texts, removed };
     return { ...told, epoch: epoch === undefined ? undefined : Number(epoch) };
   }
 

@@ -30,6 +30,7 @@ async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
       seeds: { type: "string", default: "600" },
+      from: { type: "string", default: "1" },
       jobs: { type: "string", default: String(navigator.hardwareConcurrency) },
       only: { type: "string" },
     },
@@ -40,7 +41,7 @@ async function main(): Promise<number> {
     const dir = await copyTree();
     try {
       for (let next = queue.shift(); next; next = queue.shift()) {
-        const verdict = await tryOut(dir, next, Number(values.seeds));
+        const verdict = await tryOut(dir, next, Number(values.from), Number(values.seeds));
         verdicts.push(verdict);
         console.log(line(verdict));
       }
@@ -73,7 +74,12 @@ async function copyFolder(from: string, to: string): Promise<void> {
 }
 
 /** Runs seeds on the mutated copy, some at a time, until one fails. */
-async function tryOut(dir: string, mutation: Mutation, seeds: number): Promise<Verdict> {
+async function tryOut(
+  dir: string,
+  mutation: Mutation,
+  first: number,
+  seeds: number,
+): Promise<Verdict> {
   const { file, find, replace } = mutation;
   const path = `${dir}/${file}`;
   const text = await Deno.readTextFile(path);
@@ -82,7 +88,7 @@ async function tryOut(dir: string, mutation: Mutation, seeds: number): Promise<V
   const startedMs = performance.now();
   let output = "";
   let caught: Verdict["caught"];
-  for (let from = 1; from <= seeds && !caught; from += AT_ONCE) {
+  for (let from = first; from < first + seeds && !caught; from += AT_ONCE) {
     const run = await simulate(dir, from);
     output = run.output;
     const [, seed, words] = /^seed (\d+)[^:]*: *(.*)$/m.exec(output) ?? [];

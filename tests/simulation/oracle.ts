@@ -11,8 +11,10 @@ import { checkCommit, newMemory } from "./status_rules.ts";
 
 /** Watches a run. */
 export class Oracle {
-  /** Things that people and faults did; the driver counts them. */
-  deeds = 0;
+  /** Things that people, faults and processes did. */
+  #deeds = 0;
+  /** When anything last happened. */
+  #lastMs = 0;
   readonly #duties = new Duties();
   readonly #memory = newMemory();
   readonly #epochs = new Map<string, number>();
@@ -20,10 +22,17 @@ export class Oracle {
 
   constructor(private readonly context: Context) {}
 
+  /** Somebody has done something, or a process came or went. */
+  deed(): void {
+    this.#deeds++;
+    this.#lastMs = this.context.clock.now();
+  }
+
   /** Something has happened on a machine. */
   witness(node: string, event: MachineEvent): void {
     const { context } = this;
     this.#readStatus();
+    if (event.kind !== "asked") this.#lastMs = context.clock.now();
     const placed = context.truth.note(node, event, context.clock.now());
     if (event.kind === "epoch") this.#epochs.set(node, event.epoch);
     if (event.kind === "asked" && !event.refused) this.#checkEpoch(node, event.epoch);
@@ -56,7 +65,8 @@ export class Oracle {
     const { ledger, truth, clock } = this.context;
     if (!ledger.behind) return;
     for (const move of ledger.catchUp(clock.now())) {
-      checkCommit(this.context, this.#memory, move, truth.events + this.deeds);
+      const events = truth.events + this.#deeds;
+      checkCommit(this.context, this.#memory, move, events, clock.now() - this.#lastMs);
     }
   }
 

@@ -5,20 +5,15 @@
  * @module
  */
 import type { SimRemote } from "../../providers/sim/repository.ts";
-import {
-  type Breakable,
-  type JobDoc,
-  manifestText,
-  type Scenario,
-  type ScenarioNode,
-} from "./scenario.ts";
+import { clusterText, manifestText, numbersTo, type WrittenCordon } from "./manifest_text.ts";
+import type { Breakable, JobDoc, Scenario, ScenarioNode } from "./scenario.ts";
 
 /** What one commit of the desired branch says. */
 export interface Wanted {
-  /** `broken`: its manifest does not parse. */
+  /** `broken`: its manifest does not parse. Those of a matrix one by one, schedules as such. */
   readonly jobs: ReadonlyMap<string, JobDoc | "broken">;
   readonly nodes: ReadonlyMap<string, ScenarioNode>;
-  readonly cordoned: ReadonlySet<string>;
+  readonly cordoned: ReadonlyMap<string, WrittenCordon>;
   readonly clusterBroken: boolean;
   readonly defaultsBroken: boolean;
 }
@@ -34,15 +29,20 @@ const GARBAGE = "resources: [never: closed";
 export class People {
   readonly #jobs = new Map<string, JobFile>();
   readonly #nodesOut = new Set<string>();
-  readonly #cordoned = new Set<string>();
+  readonly #cordoned = new Map<string, WrittenCordon>();
   readonly #broken = new Set<string>();
   readonly #wanted = new Map<string, Wanted>();
   readonly #commits: string[] = [];
   readonly #mostRetries = new Map<string, number>();
   /** Set while the branch does not say what people last wrote. */
   #astray = 0;
+  #isCalm = false;
 
-  constructor(private readonly remote: SimRemote, private readonly scenario: Scenario) {}
+  constructor(
+    private readonly remote: SimRemote,
+    private readonly scenario: Scenario,
+    private readonly startMs: number,
+  ) {}
 
   /** What a commit says. Throws when it is not one of the desired branch. */
   at(commit: string): Wanted {
@@ -57,7 +57,7 @@ export class People {
   }
 
   add(job: string, doc: JobDoc): void {
-    this.#jobs.set(job, { doc, path: `jobs/${job}.yaml` });
+    this.#jobs.set(job, { doc: this.#isCalm ? retired(doc) : doc, path: `jobs/${job}.yaml` });
     this.publish();
   }
 
@@ -83,7 +83,7 @@ export class People {
 
   /** The most retries that any commit ever allowed a job. */
   mostRetries(job: string): number {
-    return this.#mostRetries.get(job) ?? 0;
+    return this.#mostRetries.get(job) ?? this.#mostRetries.get(templateOf(job) ?? "") ?? 0;
   }
 
   docOf(job: string): JobDoc | undefined {
@@ -104,8 +104,9 @@ export class People {
     this.publish();
   }
 
-  setCordoned(node: string, cordoned: boolean): void {
-    if (cordoned) this.#cordoned.add(node);
+  /** Cordons a node; undefined: takes the cordon away. */
+  setCordoned(node: string, cordon: WrittenCordon | undefined): void {
+    if (cordon) this.#cordoned.set(node, cordon);
     else this.#cordoned.delete(node);
     this.publish();
   }
@@ -126,8 +127,10 @@ export class People {
     this.publish();
   }
 
-  /** Everything is whole again; what people decided about jobs stays. */
+  /** Everything is whole again; what people decided about jobs stays. No new run comes due. */
   mendAll(): void {
+    this.#isCalm = true;
+    for (const file of this.#jobs.values()) file.doc = retired(file.doc);
     this.#astray = 0;
     this.#broken.clear();
     this.#nodesOut.clear();
@@ -142,49 +145,68 @@ export class People {
   }
 
   #push(jobs: ReadonlyMap<string, JobFile>): void {
+    const nodes = this.scenario.nodes.filter(({ name }) => !this.#nodesOut.has(name));
     const files: Record<string, string> = {
-      "cluster.yaml": this.#broken.has("cluster") ? GARBAGE : this.#clusterText(),
+      "cluster.yaml": this.#broken.has("cluster")
+        ? GARBAGE
+        : clusterText(this.scenario, nodes, this.#cordoned),
       "scripts/train.py": "print()\n",
     };
     if (this.#broken.has("defaults")) files["config/training_defaults.yaml"] = GARBAGE;
     const docs = new Map<string, JobDoc | "broken">();
     for (const [name, { doc, path }] of jobs) {
       const broken = this.#broken.has(`job ${name}`);
-      files[path] = broken ? GARBAGE : manifestText(name, doc);
-      docs.set(name, broken ? "broken" : doc);
-      this.#mostRetries.set(name, Math.max(this.mostRetries(name), doc.maxRetries));
+      files[path] = broken ? GARBAGE : manifestText(name, doc, this.startMs);
+      for (const child of namesOf(name, doc)) {
+        docs.set(child, broken ? "broken" : doc);
+        this.#mostRetries.set(child, Math.max(this.mostRetries(child), doc.maxRetries));
+      }
     }
     const commit = this.remote.push(files);
-    const nodes = this.#nodes();
     this.#commits.push(commit);
     this.#wanted.set(commit, {
       jobs: docs,
       nodes: new Map(nodes.map((node) => [node.name, node])),
-      cordoned: new Set(this.#cordoned),
+      cordoned: new Map(this.#cordoned),
       clusterBroken: this.#broken.has("cluster"),
       defaultsBroken: this.#broken.has("defaults"),
     });
   }
+}
 
-  #nodes(): ScenarioNode[] {
-    return this.scenario.nodes.filter(({ name }) => !this.#nodesOut.has(name));
-  }
+/** No run of it comes due any more. */
+function retired(doc: JobDoc): JobDoc {
+  return doc.schedule ? { ...doc, schedule: { ...doc.schedule, retired: true } } : doc;
+}
 
-  #clusterText(): string {
-    const { pollS, nodeLostAfterS, maxStopsPerPass, maxLaunchesPerPass } = this.scenario.policy;
-    return JSON.stringify({
-      nodes: this.#nodes().map(({ name, cpuSlots }) => ({
-        name,
-        host: `${name}.example`,
-        ...(cpuSlots ? { cpuSlots } : {}),
-        ...(this.#cordoned.has(name) ? { cordoned: "maintenance" } : {}),
-      })),
-      policy: {
-        pollInterval: `${pollS}s`,
-        nodeLostAfter: `${nodeLostAfterS}s`,
-        maxStopsPerPass,
-        maxLaunchesPerPass,
-      },
-    });
-  }
+/** The jobs of one manifest. */
+export function namesOf(name: string, { matrix }: JobDoc): string[] {
+  return matrix === undefined ? [name] : numbersTo(matrix).map((seed) => `${name}-${seed}`);
+}
+
+/** The job whose schedule a run is of, by its name; undefined: it is no such run. */
+export function templateOf(job: string): string | undefined {
+  return /^(.+)-\d{8}-\d{4}$/.exec(job)?.[1];
+}
+
+/** When a run of a schedule was due. */
+export function dueOf(job: string): number | undefined {
+  const match = /-(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)$/.exec(job);
+  if (!match) return undefined;
+  const [, year, month, day, hour, minute] = match.map(Number);
+  return Date.UTC(year ?? 0, (month ?? 0) - 1, day, hour, minute);
+}
+
+/**
+ * What a commit says of a job. A run of a schedule is as its template says; whether it is to be at
+ * all is another question.
+ */
+export function docIn(wanted: Wanted | undefined, job: string): JobDoc | "broken" | undefined {
+  const doc = wanted?.jobs.get(job);
+  const template = doc === undefined ? templateOf(job) : undefined;
+  const made = template === undefined ? doc : wanted?.jobs.get(template);
+  if (made === undefined || made === "broken" || template === undefined) return made;
+  if (!made.schedule) return undefined;
+  const { schedule: _, ...rest } = made;
+  return rest;
 }

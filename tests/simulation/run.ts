@@ -13,7 +13,7 @@ import type { Context, Violation } from "./context.ts";
 import { Driver } from "./driver.ts";
 import { Ledger } from "./ledger.ts";
 import { Oracle } from "./oracle.ts";
-import { People } from "./people.ts";
+import { People, templateOf } from "./people.ts";
 import { type Life, type Sabotage, SimProcess } from "./process.ts";
 import { Random } from "./random.ts";
 import { CANARY, type Scenario } from "./scenario.ts";
@@ -71,10 +71,14 @@ class Simulation {
 
   constructor(private readonly scenario: Scenario, private readonly sabotage: Sabotage) {
     const { nodes, seed, controllers } = scenario;
-    for (const { name, gpus, skewMs } of nodes) {
-      this.#world.add(name, { gpus }).skewMs = skewMs ?? 0;
+    for (const { name, gpus, skewMs, old } of nodes) {
+      const model = old ? { gpuModel: "NVIDIA A100", gpuMemoryMiB: 40_960 } : {};
+      this.#world.add(name, { gpus, ...model }).skewMs = skewMs ?? 0;
     }
-    const people = new People(this.#remote, scenario);
+    // Runs of a schedule behave as their template does.
+    const { behaviourOf } = SimWorld.prototype;
+    this.#world.behaviourOf = (job) => behaviourOf.call(this.#world, templateOf(job) ?? job);
+    const people = new People(this.#remote, scenario, this.#startMs);
     const takenSinceMs = new Map<string, number>();
     const shared = {
       ...{ scenario, people, takenSinceMs },
@@ -102,7 +106,7 @@ class Simulation {
     this.#driver = new Driver({
       ...shared,
       note: (text) => {
-        this.#oracle.deeds++;
+        this.#oracle.deed();
         this.#note(text);
       },
     });
@@ -189,8 +193,12 @@ class Simulation {
       forbidden: (process, what) => {
         this.#fail("one-writer", `c${process.index} does ${what} although its lease has run out`);
       },
-      note: (text) => this.#note(text),
+      note: (text) => {
+        this.#oracle.deed();
+        this.#note(text);
+      },
       claimed: (process, epoch, life, waited) => {
+        this.#oracle.deed();
         this.#oracle.claimed(process.index, epoch, waited);
         this.#lives.set(epoch, life);
       },

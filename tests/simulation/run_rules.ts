@@ -9,7 +9,9 @@ import type { RunId } from "../../jobs/run.ts";
 import { runKey, type SimRun } from "../../providers/sim/run.ts";
 import { type Context, wantedBy } from "./context.ts";
 import type { Life } from "./process.ts";
-import { CANARY, decisive } from "./scenario.ts";
+import { decisive } from "./manifest_text.ts";
+import { docIn, dueOf, templateOf } from "./people.ts";
+import { CANARY } from "./scenario.ts";
 import { isFine, type Placed } from "./truth.ts";
 
 /** Faults after which a job may begin anew. */
@@ -51,7 +53,10 @@ function checkLaunch(context: Context, placed: Placed): void {
     context.fail("launch-is-wanted", `${key} was launched by nobody who ever led`);
     return;
   }
-  const doc = wantedBy(context, life)?.jobs.get(run.id.job);
+  const doc = docIn(wantedBy(context, life), run.id.job);
+  if (doc && doc !== "broken" && doc.schedule) {
+    context.fail("launch-is-wanted", `${key} was launched, which is a template of runs`);
+  }
   if (!doc || doc === "broken" || (doc.state ?? "running") !== "running") {
     const why = doc === "broken" ? "a broken manifest" : doc ? doc.state : "no manifest";
     context.fail("launch-is-wanted", `${key} was launched, but its controller knew of ${why}`);
@@ -79,7 +84,7 @@ function checkLaunch(context: Context, placed: Placed): void {
 /** What it goes on from must be whole where it is read. */
 function checkResume({ world, people, fail }: Context, { run, node }: Placed): void {
   const { resumeFrom, resumeStep, checkpointDir, meta } = run.spec;
-  const doc = people.at(meta.commit).jobs.get(run.id.job);
+  const doc = docIn(people.at(meta.commit), run.id.job);
   const needless = doc !== "broken" && doc?.neededBy === "rank0" && run.id.rank !== 0;
   if (resumeFrom === null || needless) return;
   const seen = [...world.machine(node).checkpoints.list(checkpointDir)];
@@ -159,20 +164,25 @@ function gangIsFine({ truth }: Context, { run }: Placed): boolean {
 
 function checkGpu(context: Context, life: Life, placed: Placed, uuid: string): void {
   const { run, node } = placed;
-  // This run holds it itself by now; whoever held it before is still marked as live.
-  for (const [job, others] of context.truth.live) {
-    if (job === run.id.job) continue;
-    for (const other of others) {
-      if (other.node !== node || !other.run.spec.gpus.includes(uuid)) continue;
-      const both = `${runKey(run.id)} and ${runKey(other.run.id)}`;
-      context.fail("one-job-a-gpu", `${both} have ${uuid} of ${node}`);
-    }
+  let sum = shareOf(context, run);
+  for (const other of context.truth.holders.get(`${node} ${uuid}`) ?? []) {
+    if (other.run.id.job === run.id.job) continue;
+    sum += shareOf(context, other.run);
+    if (sum <= 1 + 1e-6) continue;
+    const both = `${runKey(run.id)} and ${runKey(other.run.id)}`;
+    context.fail("one-job-a-gpu", `${both} have ${uuid} of ${node}`);
   }
   const since = context.takenSinceMs.get(`${node} ${uuid}`);
   if (since !== undefined && since < life.shown.observedAtMs) {
     const text = `${runKey(run.id)} was launched on ${uuid} of ${node}, which was taken or gone`;
     context.fail("no-taken-gpu", text);
   }
+}
+
+/** The part of its GPU that a run may use. */
+function shareOf({ people }: Context, { id, spec }: SimRun): number {
+  const doc = docIn(people.at(spec.meta.commit), id.job);
+  return doc && doc !== "broken" ? doc.share ?? 1 : 1;
 }
 
 function checkStop(
@@ -196,25 +206,39 @@ function stopCause(context: Context, life: Life, placed: Placed): string | undef
   const { run, node } = placed;
   const { job, attempt } = run.id;
   const wanted = wantedBy(context, life);
-  const doc = wanted?.jobs.get(job);
+  const doc = docIn(wanted, job);
   if (wanted && !doc) return "deleted";
   if (doc && doc !== "broken") {
     if ((doc.state ?? "running") !== "running") return doc.state;
-    const was = people.at(run.spec.meta.commit).jobs.get(job);
+    const was = docIn(people.at(run.spec.meta.commit), job);
     if (was && was !== "broken" && decisive(was) !== decisive(doc)) return "changed";
     // A node's clock may be slow, but nothing starts before it is recorded.
     const sinceMs = ledger.recorded.get(`${job}/${attempt}`) ?? placed.atMs;
     const ranMs = context.clock.now() - Math.min(sinceMs, placed.atMs);
     if (doc.maxDurationS && ranMs >= doc.maxDurationS * 1000 - SLACK_MS) return "too long";
+    const atMs = context.clock.now() - context.startMs;
+    if (doc.deadlineS && atMs >= doc.deadlineS * 1000 - SLACK_MS) return "too late";
+    if (isReplaced(context, life, job)) return "replaced";
   }
   const told = ledger.jobs.get(job);
   if ((truth.newest.get(job) ?? 0) > attempt || (told?.attempt ?? 0) > attempt) return "older";
   const recorded = told?.attempts.find((a) => a.attempt === attempt);
   if (recorded?.end !== undefined) return "ended";
+  if (recorded?.evicted) return "evicted";
   if (recorded && recorded.nodes[run.id.rank] !== node) return "misplaced";
   // Which attempt counts is another question once somebody has rewritten the record of it.
   if (context.tampered.statusAtMs > placed.atMs && isFencing(run)) return "forgotten";
   return gangTrouble(context, life, placed);
+}
+
+/** A newer run of its schedule takes its place. */
+function isReplaced(context: Context, life: Life, job: string): boolean {
+  const template = templateOf(job);
+  const made = wantedBy(context, life)?.jobs.get(template ?? "");
+  if (!made || made === "broken" || made.schedule?.concurrency !== "replace") return false;
+  return [...context.ledger.jobs.keys()].some((name) =>
+    templateOf(name) === template && (dueOf(name) ?? 0) > (dueOf(job) ?? 0)
+  );
 }
 
 function isFencing({ stop }: SimRun): boolean {

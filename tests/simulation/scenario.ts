@@ -22,6 +22,38 @@ export interface JobDoc {
   readonly version?: number;
   readonly code?: "repository" | "git";
   readonly neededBy?: "rank0";
+  readonly owner?: string;
+  readonly queue?: string;
+  /** An elastic job: from `nodes` to so many. */
+  readonly maxNodes?: number;
+  /** A part of one GPU on each node. */
+  readonly share?: number;
+  readonly mixed?: true;
+  /** So many jobs of one manifest, `NAME-1` and so on. */
+  readonly matrix?: number;
+  /** Most of them at once. */
+  readonly maxParallel?: number;
+  readonly after?: readonly Dependency[];
+  /** From the start of the scenario. */
+  readonly startAfterS?: number;
+  readonly deadlineS?: number;
+  readonly schedule?: Schedule;
+}
+
+/** What must have ended before. */
+export interface Dependency {
+  readonly job: string;
+  readonly when: "success" | "failure" | "any";
+}
+
+/** Runs at fixed times. */
+export interface Schedule {
+  readonly everyMin: number;
+  readonly concurrency: "allow" | "forbid" | "replace";
+  readonly keep: number;
+  readonly startWithinS: number;
+  /** Its next run is due in a year. */
+  readonly retired?: true;
 }
 
 /** One job: its first manifest, when that is pushed, and what its training does. */
@@ -39,6 +71,8 @@ export interface ScenarioNode {
   /** Ranks that a machine without GPUs takes. */
   readonly cpuSlots?: number;
   readonly skewMs?: number;
+  /** With GPUs of another model. */
+  readonly old?: true;
 }
 
 /** One controller process, which something like systemd starts again when it ends. */
@@ -105,7 +139,17 @@ export type FaultKind =
   | { readonly kind: "delete"; readonly job: string; readonly forMs?: number }
   | { readonly kind: "move"; readonly job: string }
   | { readonly kind: "node-leaves"; readonly node: string; readonly forMs: number }
-  | { readonly kind: "cordon"; readonly node: string; readonly forMs: number }
+  | {
+    readonly kind: "cordon";
+    readonly node: string;
+    readonly forMs: number;
+    /** What runs there must leave. */
+    readonly drain?: true;
+    /** It ends by itself, and stands in the file until the calm. */
+    readonly expires?: true;
+    /** One GPU alone. */
+    readonly index?: number;
+  }
   | {
     readonly kind: "crash";
     readonly controller: number;
@@ -124,6 +168,38 @@ export interface ScenarioPolicy {
   readonly nodeLostAfterS: number;
   readonly maxStopsPerPass: number;
   readonly maxLaunchesPerPass: number;
+  readonly scheduling?: ScenarioScheduling;
+  readonly queues?: readonly ScenarioQueue[];
+  readonly users?: readonly ScenarioUser[];
+  readonly groups?: readonly Limited[];
+}
+
+/** How the queue is served. */
+export interface ScenarioScheduling {
+  readonly policy?: "fifo" | "priority" | "fairshare" | "backfill" | "default";
+  readonly preempt?: boolean;
+  readonly reclaim?: boolean;
+  readonly protectS?: number;
+  readonly protectPriority?: number;
+}
+
+/** Somebody with a limit. */
+export interface Limited {
+  readonly name: string;
+  readonly maxGpus?: number;
+}
+
+/** A user of the cluster. */
+export interface ScenarioUser extends Limited {
+  readonly groups?: readonly string[];
+}
+
+/** A queue of the cluster. */
+export interface ScenarioQueue extends Limited {
+  readonly priority?: number;
+  readonly quota?: number;
+  readonly borrow?: false;
+  readonly preemptible?: false;
 }
 
 /** A whole run. */
@@ -141,28 +217,3 @@ export interface Scenario {
 
 /** A value that must never be seen outside a rank's environment. */
 export const CANARY = "canary-3f9c1d";
-
-/** The manifest, in YAML's JSON form. */
-export function manifestText(name: string, doc: JobDoc): string {
-  return JSON.stringify({
-    name,
-    command: ["train"],
-    resources: { nodes: doc.nodes, gpusPerNode: doc.gpus },
-    recovery: { maxRetries: doc.maxRetries, backoff: "5s", maxBackoff: "60s" },
-    grace: `${doc.graceS}s`,
-    training: { version: doc.version ?? 1 },
-    secrets: { TOKEN: { env: "TOKEN" } },
-    ...(doc.state ? { state: doc.state } : {}),
-    ...(doc.priority ? { priority: doc.priority } : {}),
-    ...(doc.rerun ? { rerun: doc.rerun } : {}),
-    ...(doc.maxDurationS ? { maxDuration: `${doc.maxDurationS}s` } : {}),
-    ...(doc.neededBy ? { checkpoint: { neededBy: doc.neededBy } } : {}),
-    ...(doc.code === "repository" ? { code: { repository: "scripts" } } : {}),
-    ...(doc.code === "git" ? { code: { git: "https://forge.example/a/b.git", rev: "v1" } } : {}),
-  });
-}
-
-/** What decides what runs: two manifests that agree in it need no restart. */
-export function decisive({ nodes, gpus, version, code, neededBy }: JobDoc): string {
-  return JSON.stringify([nodes, gpus, version ?? 1, code ?? "", neededBy ?? ""]);
-}

@@ -87,11 +87,33 @@ function* plainer(scenario: Scenario): Generator<Scenario> {
     const right = <T extends { readonly skewMs?: number }>({ skewMs: _, ...rest }: T) => rest;
     yield { ...scenario, nodes: nodes.map(right), controllers: controllers.map(right) } as Scenario;
   }
+  yield* plainerPolicy(scenario);
   for (const [i, job] of jobs.entries()) {
+    for (const key of OPTIONAL) {
+      if (job.doc[key] === undefined) continue;
+      const { [key]: _, ...doc } = job.doc;
+      yield { ...scenario, jobs: jobs.with(i, { ...job, doc }) };
+    }
     for (const key of Object.keys(job.behaviour) as (keyof typeof job.behaviour)[]) {
       const { [key]: _, ...behaviour } = job.behaviour;
       if (key === "durationMs") continue;
       yield { ...scenario, jobs: jobs.with(i, { ...job, behaviour }) };
     }
+  }
+}
+
+/** What a manifest may leave out. */
+const OPTIONAL = [
+  ...["state", "priority", "maxDurationS", "code", "neededBy", "owner", "queue"] as const,
+  ...["maxNodes", "share", "mixed", "matrix", "maxParallel", "after", "startAfterS"] as const,
+  ...["deadlineS", "schedule"] as const,
+];
+
+function* plainerPolicy(scenario: Scenario): Generator<Scenario> {
+  const { policy } = scenario;
+  for (const key of ["queues", "users", "groups", "scheduling"] as const) {
+    if (policy[key] === undefined) continue;
+    const { [key]: _, ...rest } = policy;
+    yield { ...scenario, policy: rest };
   }
 }

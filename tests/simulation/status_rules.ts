@@ -6,9 +6,12 @@
 import { STEPS } from "../../jobs/lifecycle.ts";
 import type { Phase } from "../../jobs/status.ts";
 import { type Context, wantedBy } from "./context.ts";
-import type { Change, StatusMove, ToldAttempt } from "./ledger.ts";
+import type { Change, StatusMove } from "./ledger.ts";
+import { docIn } from "./people.ts";
 import type { Life } from "./process.ts";
+import { checkQueue } from "./queue_rules.ts";
 import { CANARY } from "./scenario.ts";
+import type { ToldAttempt } from "./told.ts";
 import { isFine, succeeded } from "./truth.ts";
 
 /** What the rules remember from commit to commit. */
@@ -24,12 +27,16 @@ export function newMemory(): StatusMemory {
   return { epoch: 0, idle: 0, eventsSeen: 0 };
 }
 
-/** Checks a commit that a controller pushed. `events` counts everything that happened so far. */
+/**
+ * Checks a commit that a controller pushed. `events` counts everything that happened so far; since
+ * the last of it `quietMs` have passed.
+ */
 export function checkCommit(
   context: Context,
   memory: StatusMemory,
   step: StatusMove,
   events: number,
+  quietMs: number,
 ): void {
   const { move, epoch, changes, texts, removed } = step;
   if (move.commit === undefined || move.parent !== move.from) {
@@ -50,11 +57,32 @@ export function checkCommit(
     const text = `${memory.idle} commits since anything happened, now: ${move.message}`;
     context.fail("no-commit-loop", text);
   }
+  if (quietMs > quietLimitMs(context)) {
+    const what = move.message.split("\n")[0];
+    const text = `a commit after nothing had happened for ${quietMs / 1000} s: ${what}`;
+    context.fail("unchanged-world", text);
+  }
   if (texts.some((text) => text.includes(CANARY)) || move.message.includes(CANARY)) {
     context.fail("no-secret", "a status file holds a secret");
   }
   const life = epoch === undefined ? undefined : context.lives.get(epoch);
   for (const change of changes) checkChange(context, change, life);
+  checkQueue(context, step, life);
+}
+
+/** After so long nothing more is to come of what happened; Infinity: some time comes by itself. */
+function quietLimitMs({ scenario }: Context): number {
+  const { policy, jobs, faults } = scenario;
+  const hasTimes = jobs.some(({ doc }) =>
+    doc.maxDurationS ?? doc.deadlineS ?? doc.startAfterS ?? doc.schedule ?? doc.maxNodes
+  );
+  const isTimed = hasTimes ||
+    faults.some((fault) =>
+      fault.kind === "controller-skew" || (fault.kind === "cordon" && fault.expires)
+    );
+  if (isTimed) return Infinity;
+  const protectS = policy.scheduling?.protectS ?? 600;
+  return 1000 * (2 * policy.pollS + policy.nodeLostAfterS + protectS + 180);
 }
 
 function checkChange(context: Context, change: Change, life: Life | undefined): void {
@@ -142,8 +170,9 @@ function checkEnd(context: Context, job: string, told: ToldAttempt, life: Life |
     });
     if (!lost) wrong("every node of it was there all the time");
   } else if (fine) {
-    const doc = life && wantedBy(context, life)?.jobs.get(job);
-    const tooLong = doc !== undefined && doc !== "broken" && doc.maxDurationS !== undefined;
+    const doc = life && docIn(wantedBy(context, life), job);
+    const tooLong = doc !== undefined && doc !== "broken" &&
+      (doc.maxDurationS !== undefined || doc.deadlineS !== undefined);
     const knew = life && told.nodes.every((node) => life.shown.reachable.has(node));
     // What cannot be asked may be given up, but it has not failed.
     if (knew || (told.end === "failed" && !tooLong)) wrong("nothing was wrong with it");

@@ -19,7 +19,7 @@ export class Truth {
   /** Runs that hold processes or may start some, by job. */
   readonly live = new Map<string, Set<Placed>>();
   /** The same by `NODE UUID` of the GPUs that they were given. */
-  readonly holders = new Map<string, Placed>();
+  readonly holders = new Map<string, Set<Placed>>();
   /** All runs of an attempt, by `JOB/ATTEMPT`. */
   readonly attempts = new Map<string, Placed[]>();
   /** How often the agent of a `JOB/ATTEMPT/RANK` was started, anywhere. */
@@ -73,7 +73,12 @@ export class Truth {
     const set = this.live.get(run.id.job) ?? new Set();
     set.add(placed);
     this.live.set(run.id.job, set);
-    for (const uuid of run.spec.gpus) this.holders.set(`${node} ${uuid}`, placed);
+    for (const uuid of run.spec.gpus) {
+      const key = `${node} ${uuid}`;
+      const here = this.holders.get(key);
+      if (here) here.add(placed);
+      else this.holders.set(key, new Set([placed]));
+    }
   }
 
   #release(placed: Placed): void {
@@ -81,7 +86,8 @@ export class Truth {
     this.live.get(run.id.job)?.delete(placed);
     for (const uuid of run.spec.gpus) {
       const key = `${node} ${uuid}`;
-      if (this.holders.get(key) === placed) this.holders.delete(key);
+      const here = this.holders.get(key);
+      if (here?.delete(placed) && here.size === 0) this.holders.delete(key);
     }
   }
 }
