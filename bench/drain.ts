@@ -54,9 +54,9 @@ interface Drain {
 }
 
 const DRAINS: readonly Drain[] = [
-  { name: "200 launches a pass (the default)", limit: 200, passes: 5, shared: false },
-  { name: "200 a pass, 50 users, 5 queues", limit: 200, passes: 5, shared: true },
-  { name: "200 a pass, the cluster stays full", limit: 200, passes: 20, shared: false },
+  { name: "500 launches a pass (the default)", limit: 500, passes: 5, shared: false },
+  { name: "500 a pass, 50 users, 5 queues", limit: 500, passes: 5, shared: true },
+  { name: "500 a pass, the cluster stays full", limit: 500, passes: 20, shared: false },
   { name: "1,000 a pass", limit: 1000, passes: 4, shared: false },
 ];
 

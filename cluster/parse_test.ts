@@ -34,7 +34,7 @@ Deno.test("a node needs no more than a name", () => {
     statusMinIntervalMs: 5_000,
     nodeLostAfterMs: 60_000,
     maxStopsPerPass: 10,
-    maxLaunchesPerPass: 200,
+    maxLaunchesPerPass: 500,
     graceMs: 30_000,
   });
 });

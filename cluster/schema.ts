@@ -153,7 +153,7 @@ const policyShape = {
   maxStopsPerPass: wholeNumber("Most jobs that one pass may stop.", { min: 0, max: 100_000 })
     .prefault(10),
   maxLaunchesPerPass: wholeNumber("Most jobs that one pass starts.", { min: 0, max: 100_000 })
-    .prefault(200),
+    .prefault(500),
   grace: duration("Time between SIGTERM and SIGKILL where a job does not say.").prefault("30s"),
 };
 

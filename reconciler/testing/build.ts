@@ -31,7 +31,7 @@ export function policy(changes: Partial<Policy> = {}): Policy {
     nodeLostAfterMs: 60_000,
     maxStopsPerPass: 10,
     graceMs: 30_000,
-    maxLaunchesPerPass: 200,
+    maxLaunchesPerPass: 500,
     ...changes,
   };
 }
