@@ -147,9 +147,12 @@ function serve(template: Template, desired: Desired, now: number) {
   const begins = name !== undefined && due !== undefined && !isTaken && !isFull;
   const runs = begins ? [{ name, dueMs: due, status: undefined }, ...template.runs] : template.runs;
   const wanted = keptOf(runs, schedule).filter((run) => !desired.jobs.has(run.name));
-  const instances = wanted.map((run) =>
-    instanceOf(job, run, schedule.concurrency === "replace" && run !== runs[0])
-  );
+  // The newer one is recorded before the older one is stopped for it.
+  const newest = runs.find(({ status }) => status !== undefined);
+  const instances = wanted.map((run) => {
+    const isOlder = newest !== undefined && run.dueMs < newest.dueMs;
+    return instanceOf(job, run, schedule.concurrency === "replace" && isOlder);
+  });
   // Said only when a time has come since the newest run: then it holds until that run has ended.
   const isMissed = isFull && (previousRunMs(schedule, now) ?? 0) > (runs[0]?.dueMs ?? 0);
   const held = isTaken

@@ -219,8 +219,10 @@ Deno.test("replace cancels the older unfinished ones, allow runs all", () => {
     const result = serve({ jobs: [nightly({ concurrency })], history: [...history, ...more] });
     return result.runs.map((name) => result.run(name)?.spec.state);
   };
-  assert.deepEqual(states("replace"), ["running", "cancelled", "running"]);
-  assert.deepEqual(states("allow"), ["running", "running", "running"]);
+  // Not before the newer one is on record.
+  assert.deepEqual(states("replace"), ["running", "running", "running"]);
+  assert.deepEqual(states("replace", [ran(0)]), ["running", "cancelled", "running"]);
+  assert.deepEqual(states("allow", [ran(0)]), ["running", "running", "running"]);
   // Also after the newest has ended.
   assert.deepEqual(states("replace", [ran(0, DONE)]), ["running", "cancelled", "running"]);
 });
@@ -228,7 +230,8 @@ Deno.test("replace cancels the older unfinished ones, allow runs all", () => {
 Deno.test("a run that a newer one replaces says so, now and later", () => {
   const jobs = [nightly({ concurrency: "replace" })];
   const before = ran(1, { reason: "Resources" });
-  const input = { ...world({ jobs, history: [known(), before], nodes: [] }), now: DUE };
+  const history = [known(), before, ran(0)];
+  const input = { ...world({ jobs, history, nodes: [] }), now: DUE };
   const first = plan(input);
   const replaced = first.statuses.get(before.name);
   assert.deepEqual([replaced?.phase, replaced?.reason], ["Cancelled", "Replaced"]);
