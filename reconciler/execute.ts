@@ -136,7 +136,8 @@ async function launchGang(
     const spec = launchSpec(job, attempt, rank, port, cluster);
     if (!spec) {
       const reason = `${node} is not in cluster.yaml any more`;
-      return { rank, outcome: { kind: "terminal" as const, reason } };
+      // The next pass sees that the node is gone, and places the job anew.
+      return { rank, outcome: { kind: "retryable" as const, reason } };
     }
     const run = { job: job.spec.name, attempt: attempt.attempt, rank };
     const outcome = await doors.fleet.launch(node, run, spec, secrets.values);

@@ -22,7 +22,9 @@ export function checkQueue(context: Context, step: StatusMove, life: Life | unde
   for (const change of step.changes) {
     const { job, before, after } = change;
     if (!after) continue;
-    if (before && !isAtRest(before) && after.submittedAtMs > before.submittedAtMs) {
+    // One that ends and is to be run again does both in one pass.
+    const isAnew = after.reason === "Rerun" || after.rerun > (before?.rerun ?? 0);
+    if (before && !isAtRest(before) && !isAnew && after.submittedAtMs > before.submittedAtMs) {
       context.fail("eviction-costs-nothing", `${job} has lost its place in the queue`);
     }
     const newest = after.attempts.at(-1);
