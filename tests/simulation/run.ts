@@ -138,8 +138,13 @@ class Simulation {
     // A deadline that is yet to come changes the world by itself.
     const times = this.scenario.jobs.map(({ doc }) => doc.deadlineS ?? 0);
     const lastMs = this.#context.startMs + 1000 * Math.max(0, ...times);
-    const ahead = Math.max(0, lastMs - this.#clock.now());
-    await this.#until(() => false, ahead + 2 * pollMs + 60_000);
+    const aheadMs = lastMs - this.#clock.now();
+    if (aheadMs > 0) {
+      await this.#until(() => false, aheadMs);
+      const settled = () => unsettled(this.#context) === undefined;
+      await this.#until(settled, settleBoundMs(this.scenario));
+    }
+    await this.#until(() => false, 2 * pollMs + 60_000);
     const { ledger } = this.#context;
     const [commits, mutations] = [ledger.commits, this.#mutations];
     await this.#until(() => false, QUIET_POLLS * pollMs);
