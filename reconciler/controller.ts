@@ -8,6 +8,7 @@
 import type { Surroundings } from "../cluster/legacy.ts";
 import type { NodeSpec } from "../cluster/node.ts";
 import { DesiredReader } from "./desired.ts";
+import { earliest } from "./elapsed.ts";
 import { type Doors, execute } from "./execute.ts";
 import { fencedFleet } from "./fenced_fleet.ts";
 import { HistoryReader } from "./history.ts";
@@ -238,9 +239,4 @@ function checkpointQueries(desired: Desired, names: readonly string[]): Checkpoi
     const { pattern, marker } = job.spec.checkpoint;
     return [{ job: name, dir: checkpointDir(job), pattern, ...(marker ? { marker } : {}) }];
   });
-}
-
-function earliest(...times: (number | undefined)[]): number | undefined {
-  const known = times.filter((time) => time !== undefined);
-  return known.length > 0 ? Math.min(...known) : undefined;
 }

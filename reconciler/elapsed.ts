@@ -32,3 +32,9 @@ function combine(
     return total;
   };
 }
+
+/** The earliest of the times that are known; undefined when none is. */
+export function earliest(...times: readonly (number | undefined)[]): number | undefined {
+  const known = times.filter((time) => time !== undefined);
+  return known.length > 0 ? Math.min(...known) : undefined;
+}

@@ -5,7 +5,7 @@
  */
 import type { DesiredJob } from "../jobs/job.ts";
 import type { JobStatus } from "../jobs/status.ts";
-import { newStatus } from "./job_status.ts";
+import { liveAttempt, newStatus } from "./job_status.ts";
 import type { Desired } from "./model.ts";
 
 /** What a gate asks of the other jobs; `docs` of each in `gates.ts`. */
@@ -61,7 +61,7 @@ function sortOut(desired: Desired, statuses: ReadonlyMap<string, JobStatus>): Fa
   }
   // A value that was taken out of a matrix has its GPUs until it has stopped.
   for (const status of statuses.values()) {
-    if (status.parent !== undefined && hasLiveAttempt(status)) hold(status.parent);
+    if (status.parent !== undefined && liveAttempt(status)) hold(status.parent);
   }
   return { children, holding };
 }
@@ -69,9 +69,4 @@ function sortOut(desired: Desired, statuses: ReadonlyMap<string, JobStatus>): Fa
 function unread({ spec, file }: DesiredJob, parent: string): JobStatus {
   const status = newStatus(spec.name, file, { now: 0, commit: "" });
   return { ...status, parent, phase: "Unknown", reason: "StatusUnreadable" };
-}
-
-function hasLiveAttempt({ attempts }: JobStatus): boolean {
-  const newest = attempts.at(-1);
-  return newest !== undefined && newest.end === undefined;
 }

@@ -14,9 +14,9 @@
 import { nextRunMs, previousRunMs } from "../jobs/cron.ts";
 import type { CronSchedule, DesiredJob, JobName, JobSpec } from "../jobs/job.ts";
 import { isFinal } from "../jobs/lifecycle.ts";
-import type { Attempt, JobStatus } from "../jobs/status.ts";
+import type { JobStatus } from "../jobs/status.ts";
 import { dueOf, instanceName, stemOf } from "./instance_name.ts";
-import { REPLACED } from "./job_status.ts";
+import { liveAttempt, REPLACED } from "./job_status.ts";
 import type { Desired, History } from "./model.ts";
 
 /** Reason of a template in its status: it makes runs. */
@@ -193,11 +193,6 @@ function watchedSinceMs(seen: JobStatus | undefined): number {
   return seen?.reason === SCHEDULED ? Math.max(submittedMs, Date.parse(seen.since)) : Infinity;
 }
 
-function liveAttempt(status: JobStatus | undefined): Attempt | undefined {
-  const last = status?.attempts.at(-1);
-  return last && !last.end ? last : undefined;
-}
-
 /** What cannot be read may run. */
 function isUnfinished({ status }: Run): boolean {
   return !status || !isFinal(status.phase) || liveAttempt(status) !== undefined;
@@ -223,7 +218,7 @@ function instanceOf(template: DesiredJob, run: Run, isReplaced: boolean): Desire
   if (status && !isUnfinished(run)) return finished(template, named, status);
   // Editing the template does not restart what runs. One that was not seen to start may have ranks
   // to be launched yet: all of a gang run the same.
-  const live = liveAttempt(status);
+  const live = status && liveAttempt(status);
   const digests = live?.startedAt
     ? { specDigest: live.specDigest, codeDigest: live.codeDigest }
     : {};

@@ -123,6 +123,12 @@ export function newestAttempt(status: JobStatus): Attempt | undefined {
   return status.attempts.at(-1);
 }
 
+/** The attempt that has not ended, if there is one. */
+export function liveAttempt(status: JobStatus): Attempt | undefined {
+  const newest = newestAttempt(status);
+  return newest && !newest.end ? newest : undefined;
+}
+
 /** Condition of a job that has been resumed, until it runs: it has had its first start already. */
 export const STARTED = "Started";
 

@@ -6,6 +6,7 @@
  */
 import type { NodeName } from "../cluster/node.ts";
 import type { JobStatus } from "../jobs/status.ts";
+import { earliest } from "./elapsed.ts";
 import { familiesOf, type Family } from "./families.ts";
 import { arrayLimit, gateOf, type Look } from "./gates.ts";
 import {
@@ -339,9 +340,4 @@ function launch(
     status: putCondition(putAttempt(next, attempt, at), STARTED, undefined, at),
     action: { kind: "launch", job, attempt, ranks, masterPort: null, because },
   };
-}
-
-function earliest(...times: readonly (number | undefined)[]): number | undefined {
-  const known = times.filter((time) => time !== undefined);
-  return known.length > 0 ? Math.min(...known) : undefined;
 }

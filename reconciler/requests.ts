@@ -6,6 +6,7 @@
 import type { NodeName } from "../cluster/node.ts";
 import type { DesiredJob, Resources } from "../jobs/job.ts";
 import type { Attempt, JobStatus } from "../jobs/status.ts";
+import { liveAttempt } from "./job_status.ts";
 import { lengthOf } from "./lengths.ts";
 import { likelyGb } from "./memory_risk.ts";
 import { attemptKey, type HostNeed, type Observed, type PlanInput } from "./model.ts";
@@ -86,8 +87,8 @@ export function holdingsOf(
 ): Holding[] {
   const holdings: Holding[] = [];
   for (const status of statuses) {
-    const attempt = status.attempts.at(-1);
-    if (!attempt || attempt.end) continue;
+    const attempt = liveAttempt(status);
+    if (!attempt) continue;
     const job = input.desired.jobs.get(status.name);
     const { name, queue, priority, owner = "" } = status;
     holdings.push({

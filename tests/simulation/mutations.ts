@@ -176,8 +176,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "jobs of a sweep that run already do not count towards its limit",
     file: "reconciler/families.ts",
-    find: "if (status.parent !== undefined && hasLiveAttempt(status)) hold(status.parent);",
-    replace: "if (status.parent === '' && hasLiveAttempt(status)) hold(status.parent);",
+    find: "if (status.parent !== undefined && liveAttempt(status)) hold(status.parent);",
+    replace: "if (status.parent === '' && liveAttempt(status)) hold(status.parent);",
   },
   {
     name: "parts of one GPU are given away without end",
